@@ -1,0 +1,29 @@
+# make run     the whole board, ends with the path of the report
+# make test    the tests
+# make lint    style and types
+# Needs Python 3.11 or newer, make and git; makes .venv first when it is missing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Many small processes: more threads than that only get in each other's way.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: run test lint
+
+run: .venv/installed
+	$(BIN)/dvc repro
+	@echo "report: $(CURDIR)/reports/generated/report.html"
+
+test: .venv/installed
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@

@@ -1,0 +1,1 @@
+"""What every variant shares: the space, the networks, the search, the truth and the records."""

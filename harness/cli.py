@@ -1,0 +1,260 @@
+"""The command `dartsboard`. Everything heavy is imported inside the command that needs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.protocol import TruthSettings
+
+
+class _Commands(click.Group):
+    """Turns a UserError into one line on stderr and exit status 2."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dartsboard")
+def main() -> None:
+    """Compare differentiable architecture search methods on NAS-Bench-201.
+
+    `dvc repro` runs the whole board of params.yaml and builds the report; these commands look at it and run parts.
+    """
+
+
+@main.command()
+@click.argument("cell")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def cell(cell: str, as_json: bool) -> None:
+    """Describe a cell, given by its official index or its string."""
+    from harness.cell import Cell, Shape
+
+    found = Cell.parse(cell)
+    shape = Shape()
+    content = {
+        "index": found.index,
+        "string": str(found),
+        "canonical": found.canonical,
+        "counts": found.counts,
+        "depth": found.depth,
+        "width": found.width,
+        "parameters": found.parameters(shape),
+        "flops": found.flops(shape),
+    }
+    _print(content, as_json)
+
+
+@main.group()
+def truth() -> None:
+    """The table of true accuracies."""
+
+
+@truth.command("import")
+@click.argument("kind", type=click.Choice(["analog-nasbench", "nas-bench-201", "nats-bench", "table"]))
+@click.argument("path", required=False)
+@click.option("--cell-column", help="For `table`: the column that names the cell, by index or string.")
+@click.option("--column", "columns", multiple=True, metavar="NAME=DATA_SET/SPLIT/EPOCHS", help="For `table`; repeat.")
+@click.option("--partial", is_flag=True, help="Accept a source that lacks cells.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write only this file, and leave the project alone.")
+def import_truth(
+    kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...], partial: bool, output: Path | None
+) -> None:
+    """Import true accuracies from KIND at PATH, and make params.yaml name them."""
+    from harness import project
+    from harness.truth import TRUTH_FILE
+    from harness.truth_sources import import_truth as import_source
+
+    settings = _truth_settings(kind, path, cell_column, columns)
+    imported = import_source(settings, output or TRUTH_FILE, allow_partial=partial)
+    if output is None:
+        project.set_params({"truth": settings.model_dump(mode="json", exclude_defaults=True) | {"path": settings.path}})
+        project.dvc_commit("truth")
+    for column in imported.columns():
+        click.echo(f"{column}")
+    click.echo(f"{imported.provenance.cells:,} cells in {output or TRUTH_FILE}")
+
+
+def _truth_settings(kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...]) -> "TruthSettings":
+    from harness.protocol import TruthSettings, validate
+
+    mapping = {}
+    for column in columns:
+        name, _, key = column.partition("=")
+        parts = key.split("/")
+        if len(parts) != 3 or not (parts[2].isdigit() or parts[2] == "null"):
+            raise UserError(f"--column {column!r}: expected NAME=DATA_SET/SPLIT/EPOCHS, EPOCHS a number or null")
+        epochs = None if parts[2] == "null" else int(parts[2])
+        mapping[name] = {"data_set": parts[0], "split": parts[1], "epochs": epochs}
+    content = {"source": kind, "path": path, "cell_column": cell_column, "columns": mapping}
+    return validate(TruthSettings, content, where="truth import")
+
+
+@truth.command("show")
+@click.argument("cell")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_truth(cell: str, as_json: bool) -> None:
+    """Print the true accuracies of a cell, given by its official index or its string."""
+    from harness.cell import Cell
+    from harness.truth import TRUTH_FILE, Truth, describe_cell
+
+    _print(describe_cell(Truth.read(TRUTH_FILE), Cell.parse(cell)), as_json)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def variants(as_json: bool) -> None:
+    """List the registered methods: what they change, what they cost, where they come from."""
+    from harness import registry
+
+    content = {
+        name: {
+            "axis": method.axis,
+            "passes a step": getattr(method, "passes_per_step", None),
+            "citation": method.citation,
+        }
+        for name, method in registry.methods().items()
+    }
+    if as_json:
+        _print(content, as_json)
+        return
+    width = max(map(len, content))
+    for name, row in content.items():
+        cost = "no network" if row["passes a step"] is None else f"{row['passes a step']:g} passes a step"
+        click.echo(f"{name:{width}}  {row['axis']}; {cost}\n{'':{width}}  {row['citation']}")
+
+
+@main.command()
+@click.argument("variant")
+@click.option("--seed", type=click.IntRange(min=0), required=True)
+def search(variant: str, seed: int) -> None:
+    """Run VARIANT with one seed under the protocol of params.yaml, or resume it."""
+    from harness import project, registry, runner
+    from harness.baseline import Baseline
+    from harness.progress import show_progress
+    from harness.protocol import load_board
+
+    board = load_board()
+    if issubclass(registry.method(variant), Baseline):
+        record = runner.run_baseline(board, variant, seed)
+    else:
+        with show_progress(f"{variant} seed {seed}") as on_epoch:
+            record = runner.run_search(board, variant, seed, on_epoch)
+    if seed in board.seeds and variant in (*board.variants, *board.baselines):
+        stage = "search" if variant in board.variants else "baseline"
+        project.dvc_commit(f"{stage}@{variant}-{seed}")
+    click.echo(f"{record.status}: {record.reason or record.cell} ({record.seconds:.1f} s)")
+    sys.exit(1 if record.status == "failed" else 0)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """Say which runs of the board are done, stale, failed, running or missing."""
+    from collections import Counter
+    from dataclasses import asdict
+
+    from harness.protocol import load_board
+    from harness.status import board_status
+
+    runs = board_status(load_board())
+    if as_json:
+        _print([asdict(run) for run in runs], as_json)
+        return
+    width = max(len(run.variant) for run in runs)
+    for run in runs:
+        click.echo(f"{run.variant:{width}}  seed {run.seed:<3}  {run.state:<11}  {run.detail}")
+    counts = Counter(run.state for run in runs)
+    click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+@main.command()
+def sync() -> None:
+    """Bring MLflow to the state of the run records, without duplicates; also while searches run."""
+    from harness.lookup import RESULTS, read_results
+    from harness.protocol import load_board
+    from harness.status import searches_in_progress
+    from harness.tracking import sync as sync_records
+
+    epochs, runs = (read_results(RESULTS, name) if RESULTS.exists() else None for name in ("epochs", "runs"))
+    progress = searches_in_progress()
+    summary = sync_records(load_board(), truth_rows=epochs, final_truth_rows=runs, in_progress=progress)
+    click.echo(str(summary))
+    sys.exit(1 if summary.message else 0)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+def ui(host: str, port: int) -> None:
+    """Open MLflow on the board: Training runs, chart view, group by variant."""
+    from harness.protocol import load_board
+    from harness.tracking import ui_command
+
+    command, environment = ui_command(load_board(), host, port)
+    click.echo(f"http://{host}:{port}")
+    sys.exit(subprocess.run(command, env=environment).returncode)
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def prune(dry_run: bool) -> None:
+    """Remove runs that params.yaml no longer names, and checkpoints that no run can resume from."""
+    from harness.protocol import load_board
+    from harness.status import remove, unwanted
+
+    paths = unwanted(load_board())
+    for path in paths:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {path}")
+    if not dry_run:
+        remove(paths)
+    if not paths:
+        click.echo("nothing to remove")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what works on this machine, what is missing, and how to get it."""
+    from dataclasses import asdict
+
+    from harness.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print([asdict(finding) for finding in findings], as_json)
+    else:
+        for finding in findings:
+            click.echo(f"{'ok' if finding.works else 'MISSING':<8} {finding.subject:<16} {finding.detail}")
+    sys.exit(0 if all(finding.works for finding in findings) else 1)
+
+
+def _print(content: Any, as_json: bool, indent: str = "") -> None:
+    if as_json:
+        click.echo(json.dumps(content, indent=2))
+        return
+    for key, value in content.items():
+        if isinstance(value, dict):
+            click.echo(f"{indent}{key}:")
+            _print(value, False, indent + "  ")
+        elif isinstance(value, list):
+            click.echo(f"{indent}{key}:")
+            for entry in value:
+                click.echo(f"{indent}  " + ", ".join(f"{name} {_short(item)}" for name, item in entry.items()))
+        else:
+            click.echo(f"{indent}{key}: {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -1,0 +1,117 @@
+"""What works on this machine, what is missing, and how to get it."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.protocol import Board, load_board
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's answer."""
+
+    subject: str
+    works: bool
+    detail: str
+    """What there is, or how to get what is missing."""
+
+
+def examine() -> list[Finding]:
+    """Look at the environment, the devices, params.yaml, data, truth, the pipeline and MLflow."""
+    findings = [_python(), *_packages(), _devices(), _disk()]
+    try:
+        board = load_board()
+    except UserError as error:
+        return [*findings, Finding("params.yaml", False, str(error))]
+    checks: dict[str, Callable[[Board], str]] = {
+        "params.yaml": _params,
+        "images": _images,
+        "truth": _truth,
+        "pipeline": _pipeline,
+        "MLflow": _tracking,
+    }
+    for subject, check in checks.items():
+        try:
+            findings.append(Finding(subject, True, check(board)))
+        except UserError as error:
+            findings.append(Finding(subject, False, str(error)))
+    return findings
+
+
+def _python() -> Finding:
+    here = ".".join(map(str, sys.version_info[:3]))
+    works = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Finding("Python", works, here if works else f"{here}: install 3.11, 3.12 or 3.13")
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for package in ("torch", "torchvision", "mlflow", "dvc", "nas-bench-201", "nats-bench", "analog-nasbench"):
+        try:
+            findings.append(Finding(package, True, version(package)))
+        except PackageNotFoundError:
+            command = 'pip install -c constraints.txt -e ".[dev]"'
+            findings.append(Finding(package, False, f"not installed: {command}"))
+    return findings
+
+
+def _devices() -> Finding:
+    import torch
+
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return Finding("devices", True, ", ".join(names) or "CPU only: the protocols of the papers need a GPU")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path()).free / 1e9
+    return Finding("disk", free > 1, f"{free:.1f} GB free" + ("" if free > 1 else ", expected at least 1 GB"))
+
+
+def _params(board: Board) -> str:
+    from harness import registry
+
+    registry.check_board(board)
+    runs = (len(board.variants) + len(board.baselines)) * len(board.seeds)
+    return f"protocol {board.protocol}, {runs} runs"
+
+
+def _images(board: Board) -> str:
+    from harness.images import IMAGES, check_cached, decode
+
+    settings = board.chosen.data
+    try:
+        check_cached(IMAGES, settings)
+    except UserError:
+        if settings.download:
+            return f"{settings.name} is not decoded yet: `dvc repro data` does it, and downloads it if need be"
+        decode(settings)
+        return f"{settings.name} is there, not decoded yet: `dvc repro data` does it"
+    return f"{settings.name}, decoded in {IMAGES}"
+
+
+def _truth(board: Board) -> str:
+    from harness.truth import TRUTH_FILE, Truth
+
+    truth = Truth.read(TRUTH_FILE)
+    lacking = [label for label, present in truth.report_columns().items() if not present]
+    return f"{truth.provenance.cells:,} cells from {truth.provenance.file}" + (
+        f"; it lacks {', '.join(lacking)}" if lacking else ""
+    )
+
+
+def _pipeline(board: Board) -> str:
+    if not Path(".dvc").is_dir():
+        raise UserError("this folder is no DVC project: run `dvc init` (with --no-scm outside git)")
+    return "DVC is set up; `dvc repro` makes everything"
+
+
+def _tracking(board: Board) -> str:
+    from harness.tracking_store import find_store, masked, opened
+
+    with opened(find_store(board), board.tracking.experiment):
+        return f"{masked(find_store(board).uri)} answers"

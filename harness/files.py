@@ -1,0 +1,53 @@
+"""Write files so that they appear whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import UserError
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a staging folder, which replaces `folder` when the block ends without an error.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        yield staging
+        for path in staging.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if folder.exists():
+            shutil.rmtree(folder)
+        staging.rename(folder)
+    except OSError as error:
+        raise UserError(f"{folder} could not be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a staging path, which replaces `path` when the block ends without an error.
+
+    Raises:
+        UserError: the disk is full or the file cannot be written.
+    """
+    staging = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield staging
+        with staging.open("rb") as file:
+            os.fsync(file.fileno())
+        staging.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror or error}") from error
+    finally:
+        staging.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""The layers that the supernet and the discrete network share (Dong and Yang 2020, NAS-Bench-201)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.cell import CONV1, CONV3, Shape
+
+KERNEL_SIZE = {CONV1: 1, CONV3: 3}
+
+
+class ConvolutionBlock(nn.Module):
+    """ReLU, convolution, batch norm. Without a learned scale and shift (`affine`) the convolution has a bias."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, affine: bool = True, track: bool = True
+    ):
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=not affine)
+        self.norm = nn.BatchNorm2d(outputs, affine=affine, track_running_stats=track)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [batch, inputs, height, width] to [batch, outputs, height / stride, width / stride]."""
+        normalised: Tensor = self.norm(self.convolution(F.relu(features)))
+        return normalised
+
+
+class Reduction(nn.Module):
+    """ResNet basic block of stride 2, which doubles the channels and halves height and width."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.first = ConvolutionBlock(inputs, outputs, kernel=3, stride=2)
+        self.second = ConvolutionBlock(outputs, outputs, kernel=3)
+        self.shortcut = nn.Conv2d(inputs, outputs, kernel_size=1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [batch, inputs, height, width] to [batch, outputs, height / 2, width / 2]."""
+        shortcut: Tensor = self.shortcut(F.avg_pool2d(features, kernel_size=2, stride=2))
+        return shortcut + self.second(self.first(features))
+
+
+class Stem(nn.Sequential):
+    """3x3 convolution from the image to the first stage's channels, then batch norm."""
+
+    def __init__(self, shape: Shape):
+        super().__init__(
+            nn.Conv2d(shape.image_channels, shape.channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(shape.channels),
+        )
+
+
+class Head(nn.Module):
+    """Batch norm, ReLU, global average pooling and the linear classifier."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        channels = shape.stage_channels[-1]
+        self.norm = nn.BatchNorm2d(channels)
+        self.classifier = nn.Linear(channels, shape.classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features [batch, channels, height, width] to logits [batch, classes]."""
+        logits: Tensor = self.classifier(F.relu(self.norm(features)).mean(dim=(2, 3)))
+        return logits
+
+
+def average_pool(features: Tensor) -> Tensor:
+    """3x3 average pooling of stride 1 that does not count the padding; keeps the shape."""
+    return F.avg_pool2d(features, kernel_size=3, stride=1, padding=1, count_include_pad=False)
+
+
+def shuffle_channels(features: Tensor, groups: int) -> Tensor:
+    """Interleave `groups` groups of channels of [batch, channels, height, width] (PC-DARTS; ShuffleNet)."""
+    return torch.channel_shuffle(features, groups)

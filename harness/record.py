@@ -1,0 +1,152 @@
+"""What one run leaves behind: `runs/VARIANT/seed-N/`, the source of truth of every table and figure.
+
+record.json      `Record`: status, settings, fingerprint, environment, timings, derived cells
+epochs.parquet   a row an epoch (a row an evaluation for a baseline), columns in `EPOCH_COLUMNS`
+alpha.parquet    tidy: epoch, cells, edge, operation, alpha, weight (absent where there is no alpha)
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from harness.errors import UserError
+from harness.files import whole_folder
+from harness.protocol import validate
+
+SCHEMA_VERSION = 1
+RUNS = Path("runs")
+
+Status = Literal["done", "failed", "diverged", "stopped"]
+"""`stopped`: the variant's own rule ended the search early, which is a result like `done`."""
+
+EPOCH_COLUMNS = {
+    "epoch": "counts from 1; for a baseline the number of evaluations",
+    "cell": "the cell by the per-edge argmax of the op weights; for a baseline the best so far",
+    "train_loss": "mean cross-entropy over the epoch's weight steps, nats",
+    "train_accuracy": "percent, over the same images",
+    "valid_loss": "mean cross-entropy over the epoch's alpha steps, nats",
+    "valid_accuracy": "percent, over the same images",
+    "entropy": "mean over edges of the entropy of the op weights, nats (at most ln 5 = 1.609)",
+    "margin": "mean over edges of the largest minus the second largest op weight",
+    "skip_mass": "mean over edges of the op weight of skip_connect",
+    "learning_rate": "of the weights, at the end of the epoch",
+    "gradient_norm": "mean L2 norm of the weights' gradient before clipping",
+    "clipped_share": "share of the weight steps whose gradient was clipped",
+    "signal": "baselines: what the search saw of the evaluated cell, percent",
+    "cost_seconds": "baselines: training time charged so far, seconds",
+    "seconds": "wall time of the epoch",
+    "peak_memory_bytes": "largest memory use so far: of the device on CUDA, of the process elsewhere",
+}
+"""Columns of epochs.parquet. Those that a method has nothing to say about are NaN."""
+
+TIMING_COLUMNS = ("seconds", "peak_memory_bytes")
+"""The columns that differ between two otherwise identical runs."""
+
+
+class Environment(BaseModel):
+    """Where a run was computed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    python: str
+    torch: str
+    numpy: str
+    device: str
+    processor: str
+    git_revision: str | None
+    """Commit of the project, with `+changes` when tracked files differed; null outside git."""
+
+
+class Record(BaseModel):
+    """record.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    variant: str
+    seed: int
+    kind: Literal["search", "baseline"]
+    status: Status
+    reason: str | None = None
+    """Why the run is not `done`, in one line."""
+    traceback: str | None = None
+    """Where a failed run failed."""
+    notes: list[str] = []
+    """What a reader of the report must know about this run."""
+    protocol: str
+    """Name of the protocol."""
+    settings: dict[str, Any]
+    """The variant's own settings, complete."""
+    protocol_settings: dict[str, Any]
+    """The protocol, complete."""
+    fingerprint: str
+    epochs: int
+    """Epochs completed; for a baseline the evaluations."""
+    cell: str | None
+    """The derived cell; null if the run failed before there was one."""
+    derived: dict[str, str]
+    """The cell by each derivation rule."""
+    seconds: float
+    """Wall time of the search, all sittings together."""
+    peak_memory_bytes: int
+    forward_backward_passes: float
+    """Passes of one batch through the supernet, forward and backward, that the search paid for."""
+    environment: Environment
+
+
+def run_folder(variant: str, seed: int, root: Path = RUNS) -> Path:
+    """Return the folder of one run."""
+    return root / variant / f"seed-{seed}"
+
+
+def write_run(folder: Path, record: Record, epochs: pd.DataFrame, alpha: pd.DataFrame | None) -> None:
+    """Write a run folder: it appears whole, or the folder stays as it was.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    with whole_folder(folder) as staging:
+        epochs.to_parquet(staging / "epochs.parquet", index=False)
+        if alpha is not None:
+            alpha.to_parquet(staging / "alpha.parquet", index=False)
+        text = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False)
+        (staging / "record.json").write_text(text + "\n")
+
+
+def read_record(folder: Path) -> Record:
+    """Read and validate record.json.
+
+    Raises:
+        UserError: it is missing, unreadable or of another schema version.
+    """
+    path = folder / "record.json"
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(f"{path} has schema version {version}, expected {SCHEMA_VERSION}: run the search again")
+    return validate(Record, content, where=str(path))
+
+
+def read_table(folder: Path, name: Literal["epochs", "alpha"]) -> pd.DataFrame:
+    """Read one table of a run; alpha is empty where the method has none.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = folder / f"{name}.parquet"
+    if name == "alpha" and not path.exists():
+        return pd.DataFrame(columns=["epoch", "cells", "edge", "operation", "alpha", "weight"])
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None

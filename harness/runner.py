@@ -1,0 +1,304 @@
+"""One run from settings to record: lock, resume, search, write."""
+
+import inspect
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from harness import baseline, record, registry
+from harness.checkpoint import STATE, Checkpoints, Progress
+from harness.environment import current_environment
+from harness.errors import UserError
+from harness.images import IMAGES, check_cached, data_hash, load_cached
+from harness.protocol import Board, Protocol, Settings, content_hash
+from harness.record import Record, Status, read_record, run_folder, write_run
+from harness.source_code import BASELINE_ENTRY, SEARCH_ENTRY, code_hash
+from harness.truth import TRUTH_FILE, Truth
+
+if TYPE_CHECKING:
+    from harness.search import Search
+    from harness.variant import Variant
+
+LOCKS = STATE / "locks"
+
+OnEpoch = Callable[[dict[str, Any], int], None]
+"""(row of epochs.parquet, epochs in all) -> None."""
+
+
+@contextmanager
+def run_lock(variant: str, seed: int) -> Iterator[None]:
+    """Keep every other process away from this run. The lock of a dead process counts for nothing.
+
+    Raises:
+        UserError: a live process holds it.
+    """
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    path = LOCKS / f"{variant}-seed-{seed}"
+    lock = FileLock(f"{path}.lock")
+    owner = Path(f"{path}.owner")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        number = owner.read_text() if owner.exists() else "unknown"
+        raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None
+    try:
+        owner.write_text(str(os.getpid()))
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_running(variant: str, seed: int) -> bool:
+    """Whether a live process works on this run."""
+    lock = FileLock(LOCKS / f"{variant}-seed-{seed}.lock")
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def source_file(method: registry.Method) -> Path:
+    """Return the file that a method is written in."""
+    return Path(inspect.getfile(method)).resolve()
+
+
+def method_code_hash(name: str) -> str:
+    """Return the version of the code that the runs of a method depend on."""
+    method = registry.method(name)
+    entry = BASELINE_ENTRY if issubclass(method, baseline.Baseline) else SEARCH_ENTRY
+    return code_hash(entry, source_file(method))
+
+
+def fingerprint(board: Board, name: str, seed: int) -> str:
+    """Return the hash of everything that a run's result depends on.
+
+    Raises:
+        UserError: the method or its settings are invalid, or its data or truth is missing.
+    """
+    content = {
+        "variant": name,
+        "settings": registry.settings_of(board, name).model_dump(mode="json"),
+        "seed": seed,
+        "code": method_code_hash(name),
+    }
+    if issubclass(registry.method(name), baseline.Baseline):
+        content["truth"] = Truth.read(TRUTH_FILE).provenance.sha256
+    else:
+        content["protocol"] = board.chosen.model_dump(mode="json")
+        content["data"] = data_hash(IMAGES, board.chosen.data)
+    return content_hash(content)
+
+
+def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None) -> Record:
+    """Search with one variant and one seed, resuming where an earlier process was killed; write its record.
+
+    A run that is finished already is returned as it is. A search that raises leaves a record with the status
+    `failed`; one whose loss or alpha is no number any more, `diverged`.
+
+    Raises:
+        UserError: bad settings, missing data, or another process at the same run.
+    """
+    method = registry.variant(name)
+    settings = registry.settings_of(board, name)
+    check_cached(IMAGES, board.chosen.data)
+    identity = fingerprint(board, name, seed)
+    with run_lock(name, seed):
+        finished = _finished(name, seed, identity)
+        if finished is not None:
+            return finished
+        checkpoints = Checkpoints(name, seed, identity)
+        run = _Run(board, method(settings, board.chosen), settings, seed, identity, checkpoints)
+        run.go(on_epoch)
+        return read_record(run_folder(name, seed))
+
+
+def _finished(name: str, seed: int, identity: str) -> Record | None:
+    try:
+        found = read_record(run_folder(name, seed))
+    except UserError:
+        return None
+    return found if found.fingerprint == identity and found.status != "failed" else None
+
+
+class _Run:
+    """The life of one search in this process."""
+
+    def __init__(
+        self,
+        board: Board,
+        variant: "Variant",
+        settings: Settings,
+        seed: int,
+        identity: str,
+        checkpoints: Checkpoints,
+    ):
+        self.board = board
+        self.variant = variant
+        self.settings = settings
+        self.seed = seed
+        self.identity = identity
+        self.checkpoints = checkpoints
+        self.epochs: list[dict[str, Any]] = []
+        self.alpha: list[dict[str, Any]] = []
+
+    def go(self, on_epoch: OnEpoch) -> None:
+        search: Search | None = None
+        try:
+            search = start_search(self.variant, self.board.chosen, self.seed)
+            self._resume(search)
+            status, reason = self._loop(search, on_epoch)
+            derived = self._derive(search) if status != "diverged" else {}
+        except UserError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._write("failed", reason, {}, search, traceback.format_exc())
+            return
+        self._write(status, reason, derived, search)
+        self.checkpoints.remove()
+
+    def _resume(self, search: "Search") -> None:
+        progress = self.checkpoints.newest()
+        if progress is not None:
+            search.load_state(progress.search)
+            self.epochs, self.alpha = progress.epochs, progress.alpha
+
+    def _loop(self, search: "Search", on_epoch: OnEpoch) -> tuple[Status, str | None]:
+        total = self.board.chosen.epochs
+        while search.epoch < total and search.stop_reason is None:
+            row = search.run_epoch()
+            if not search.finite:
+                return "diverged", f"loss or alpha is not finite in epoch {search.epoch}"
+            self.epochs.append(row)
+            self.alpha.extend(search.alpha_rows())
+            self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha))
+            on_epoch(row, total)
+        return ("done", None) if search.stop_reason is None else ("stopped", search.stop_reason)
+
+    def _derive(self, search: "Search") -> dict[str, str]:
+        own, rules = search.derive()
+        return {"variant": str(own), **{rule: str(cell) for rule, cell in rules.items()}}
+
+    def _write(
+        self,
+        status: Status,
+        reason: str | None,
+        derived: dict[str, str],
+        search: "Search | None",
+        trace: str | None = None,
+    ) -> None:
+        name = self.variant.name
+        content = Record(
+            variant=name,
+            seed=self.seed,
+            kind="search",
+            status=status,
+            reason=reason,
+            traceback=trace,
+            protocol=self.board.protocol,
+            settings=self.settings.model_dump(mode="json"),
+            protocol_settings=self.board.chosen.model_dump(mode="json"),
+            fingerprint=self.identity,
+            epochs=len(self.epochs),
+            cell=derived.get("variant"),
+            derived=derived,
+            seconds=sum(row["seconds"] for row in self.epochs),
+            peak_memory_bytes=max((row["peak_memory_bytes"] for row in self.epochs), default=0),
+            forward_backward_passes=search.passes if search else 0.0,
+            environment=current_environment(search.device.type if search else "cpu"),
+        )
+        epochs = pd.DataFrame(self.epochs, columns=None if self.epochs else list(record.EPOCH_COLUMNS))
+        write_run(run_folder(name, self.seed), content, epochs, pd.DataFrame(self.alpha) if self.alpha else None)
+
+
+def start_search(variant: "Variant", protocol: Protocol, seed: int) -> "Search":
+    """Load the data and build a search at its beginning.
+
+    Raises:
+        UserError: the device or the data is not there.
+    """
+    import torch
+
+    from harness.data import SearchData
+    from harness.search import DTYPES, Search
+
+    torch.set_num_threads(protocol.threads)
+    device = choose_device(protocol.device)
+    if protocol.precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    data = SearchData(
+        load_cached(IMAGES),
+        protocol.data,
+        batch_size=protocol.batch_size,
+        device=device,
+        dtype=DTYPES[protocol.precision],
+        seed=seed,
+        epochs=protocol.epochs,
+        valid_batches=protocol.alpha.batches,
+    )
+    return Search(variant, protocol, data, seed)
+
+
+def choose_device(name: str) -> Any:
+    """Return the torch device of the protocol's `device`.
+
+    Raises:
+        UserError: `cuda` is asked for and there is none.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("protocol device 'cuda': torch finds no CUDA device here, expected one or device: auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def run_baseline(board: Board, name: str, seed: int) -> Record:
+    """Run one baseline with one seed on the truth table and write its record.
+
+    Raises:
+        UserError: bad settings, missing truth, or another process at the same run.
+    """
+    method = registry.baseline(name)
+    settings = registry.settings_of(board, name)
+    truth = Truth.read(TRUTH_FILE)
+    identity = fingerprint(board, name, seed)
+    with run_lock(name, seed):
+        finished = _finished(name, seed, identity)
+        if finished is not None:
+            return finished
+        started = time.perf_counter()
+        signal = baseline.search_signal(truth)
+        rows = baseline.run_baseline(method, settings, seed, signal)
+        answer = str(rows["cell"].iloc[-1])
+        content = Record(
+            variant=name,
+            seed=seed,
+            kind="baseline",
+            status="done",
+            notes=[f"searched by the truth table's {signal.description}"],
+            protocol=board.protocol,
+            settings=settings.model_dump(mode="json"),
+            protocol_settings={},
+            fingerprint=identity,
+            epochs=len(rows),
+            cell=answer,
+            derived={"best": answer},
+            seconds=time.perf_counter() - started,
+            peak_memory_bytes=0,
+            forward_backward_passes=0.0,
+            environment=current_environment("cpu"),
+        )
+        write_run(run_folder(name, seed), content, rows, None)
+        return content

@@ -1,0 +1,356 @@
+"""The bilevel loop of one search (Liu, Simonyan and Yang, ICLR 2019, algorithm 1)."""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.cell import EDGE_NAMES, OPERATIONS, SKIP, Cell, Shape
+from harness.data import SearchData
+from harness.derivation import CHEAP_RULES, argmax_cell
+from harness.protocol import Protocol
+from harness.steps import Batch, Step
+from harness.streams import stream, torch_seed
+from harness.supernet import Supernet, SupernetSpec, statistics_untouched
+from harness.variant import Moment, Phase, Rebuild, Stop, Variant
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.float32}
+
+
+class Meter:
+    """Sums of an epoch, kept on the device so that no step waits for the host."""
+
+    def __init__(self, device: torch.device):
+        self._sums: dict[str, Tensor] = {}
+        self._device = device
+
+    def count(self, name: str, amount: Tensor | float) -> None:
+        """Add to one sum."""
+        value = torch.as_tensor(amount, dtype=torch.float64, device=self._device).detach()
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+    def add(self, half: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count one batch of one half of the data."""
+        self.count(f"{half}/loss", loss)
+        self.count(f"{half}/correct", (logits.detach().argmax(dim=1) == labels).sum())
+        self.count(f"{half}/images", float(len(labels)))
+        self.count(f"{half}/batches", 1.0)
+
+    def ratio(self, above: str, below: str) -> float:
+        """Return one sum over another; NaN where nothing was counted."""
+        if below not in self._sums:
+            return math.nan
+        return float(self._sums[above] / self._sums[below])
+
+
+class Search:
+    """The state of one search, and the steps that move it."""
+
+    def __init__(self, variant: Variant, protocol: Protocol, data: SearchData, seed: int):
+        self.variant = variant
+        self.protocol = protocol
+        self.data = data
+        self.seed = seed
+        self.device = data.device
+        self.dtype = DTYPES[protocol.precision]
+        self.epoch = 0
+        self.passes = 0.0
+        self.meter = Meter(self.device)
+        self.stop_reason: str | None = None
+        self._streams: dict[str, np.random.Generator] = {}
+        self._stage_start, self._stage_epochs = 0, protocol.epochs
+        self.supernet = self._build(variant.supernet_spec(protocol_spec(protocol, data)))
+        self.architecture = self._draw_architecture()
+        self.weight_optimizer, self.alpha_optimizer = self._optimizers()
+
+    # Building
+
+    def _build(self, spec: SupernetSpec) -> Supernet:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(self.seed, "weights", self.epoch))
+            supernet = Supernet(spec)
+        supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return supernet.to(device=self.device, dtype=self.dtype).train()
+
+    def _draw_architecture(self) -> dict[str, Tensor]:
+        parameters = {}
+        for name, shape in self.variant.architecture_shapes().items():
+            noise = stream(self.seed, f"architecture/{name}", self.epoch).standard_normal(shape)
+            values = torch.as_tensor(self.protocol.alpha.init_scale * noise, dtype=self.dtype, device=self.device)
+            parameters[name] = values.requires_grad_()
+        return parameters
+
+    def _optimizers(self) -> tuple[torch.optim.SGD, torch.optim.Adam]:
+        weights, alpha = self.protocol.weights, self.protocol.alpha
+        weight_optimizer = torch.optim.SGD(
+            self.supernet.parameters(),
+            lr=weights.lr,
+            momentum=weights.momentum,
+            nesterov=weights.nesterov,
+            weight_decay=weights.weight_decay,
+        )
+        alpha_optimizer = torch.optim.Adam(
+            self.architecture.values(), lr=alpha.lr, betas=alpha.betas, weight_decay=alpha.weight_decay
+        )
+        return weight_optimizer, alpha_optimizer
+
+    def _rebuild(self, decision: Rebuild) -> None:
+        old = self.supernet
+        self.supernet = self._build(decision.spec)
+        if decision.transfer is not None:
+            decision.transfer(old, self.supernet)
+        if decision.fresh_alpha:
+            self.architecture = self._draw_architecture()
+        self._stage_start, self._stage_epochs = self.epoch, decision.epochs
+        self.weight_optimizer, self.alpha_optimizer = self._optimizers()
+
+    # Steps
+
+    def moment(self, phase: Phase, step: int = 0, batch_size: int = 0) -> Moment:
+        """Return where the search stands, for a variant's hooks."""
+        return Moment(
+            phase=phase,
+            epoch=self.epoch,
+            epochs=self.protocol.epochs,
+            step=step,
+            steps=self.data.steps_per_epoch,
+            batch_size=batch_size,
+            device=self.device,
+            dtype=self.dtype,
+            stream=self._stream,
+        )
+
+    def _stream(self, purpose: str) -> np.random.Generator:
+        if purpose not in self._streams:
+            self._streams[purpose] = stream(self.seed, f"variant/{purpose}", self.epoch)
+        return self._streams[purpose]
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Run the networks in the protocol's precision."""
+        enabled = self.protocol.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
+            yield
+
+    def run_epoch(self) -> dict[str, Any]:
+        """Search for one epoch and return its row of epochs.parquet."""
+        started = time.perf_counter()
+        self.meter = Meter(self.device)
+        self._streams = {}
+        alpha_first = self.protocol.order == "alpha-then-weights"
+        batches = zip(self.data.epoch("train", self.epoch), self.data.epoch("valid", self.epoch), strict=True)
+        for index, (train_batch, valid_batch) in enumerate(batches):
+            step = Step(self, index, train_batch, valid_batch)
+            self._set_learning_rate(index)
+            if alpha_first:
+                self._alpha_step(step)
+            self._weight_step(step)
+            if not alpha_first:
+                self._alpha_step(step)
+        self.epoch += 1
+        row = self._row()
+        row["seconds"] = time.perf_counter() - started
+        row["peak_memory_bytes"] = peak_memory_bytes(self.device)
+        self._follow(self.variant.end_of_epoch(self))
+        return row
+
+    def _follow(self, decision: object) -> None:
+        if isinstance(decision, Stop):
+            self.stop_reason = decision.reason
+        elif isinstance(decision, Rebuild):
+            self._rebuild(decision)
+
+    def _set_learning_rate(self, step: int) -> None:
+        settings = self.protocol.weights
+        progress = (self.epoch - self._stage_start + step / self.data.steps_per_epoch) / self._stage_epochs
+        cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        for group in self.weight_optimizer.param_groups:
+            group["lr"] = settings.lr_min + (settings.lr - settings.lr_min) * cosine
+
+    def _alpha_step(self, step: Step) -> None:
+        gradients = self.variant.alpha_gradient(step)
+        if gradients is None:
+            return
+        for name, parameter in self.architecture.items():
+            parameter.grad = gradients.get(name)
+        self.alpha_optimizer.step()
+
+    def _weight_step(self, step: Step) -> None:
+        for weight, found in zip(step.weights.values(), step.weight_gradients(), strict=True):
+            weight.grad = found
+        clip = self.protocol.weights.clip
+        norm = torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), math.inf if clip is None else clip)
+        self.meter.count("gradient norm", norm)
+        self.meter.count("clipped", (norm > clip) if clip is not None else 0.0)
+        self.meter.count("weight steps", 1.0)
+        self.weight_optimizer.step()
+        self.variant.after_weight_step(step)
+
+    # Reading
+
+    def derived_op_weights(self) -> np.ndarray:
+        """Return the op weights [6, 5] that cells are derived from; the mean where cells have their own."""
+        with torch.no_grad():
+            values = self.variant.op_weights(self.architecture, self.moment(Phase.DERIVE))
+        matrix = values.detach().cpu().double().numpy()
+        return matrix if matrix.ndim == 2 else matrix.mean(axis=0)
+
+    def derive(self) -> tuple[Cell, dict[str, Cell]]:
+        """Return the variant's own answer, and the cell of every cheap rule."""
+        op_weights = self.derived_op_weights()
+        return self.variant.derive(self), {name: rule(op_weights) for name, rule in CHEAP_RULES.items()}
+
+    def one_shot_accuracy(self, op_weights: Tensor, batches: Iterable[Batch]) -> float:
+        """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5].
+
+        Batch norms use the statistics of each batch, for the running ones mix all cells, and nothing is learned. A
+        batch counts as a third of a forward-backward pass.
+        """
+        correct, images = 0, 0
+        with torch.no_grad(), statistics_untouched(self.supernet), self.arithmetic():
+            for inputs, labels in batches:
+                predicted = self.supernet(inputs, op_weights).argmax(dim=1)
+                correct += int((predicted == labels).sum())
+                images += len(labels)
+                self.passes += 1 / 3
+        return 100 * correct / images
+
+    def one_hot(self, cell: Cell) -> Tensor:
+        """Return the op weights [6, 5] that select one cell."""
+        codes = torch.tensor(cell.codes, device=self.device)
+        return F.one_hot(codes, len(OPERATIONS)).to(self.dtype)
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and alpha are still numbers."""
+        losses = self.meter.ratio("train/loss", "train/batches")
+        return math.isfinite(losses) and all(bool(value.isfinite().all()) for value in self.architecture.values())
+
+    def _row(self) -> dict[str, Any]:
+        op_weights = self.derived_op_weights()
+        meter = self.meter
+        return {
+            "epoch": self.epoch,
+            "cell": str(argmax_cell(op_weights)),
+            "train_loss": meter.ratio("train/loss", "train/batches"),
+            "train_accuracy": 100 * meter.ratio("train/correct", "train/images"),
+            "valid_loss": meter.ratio("valid/loss", "valid/batches"),
+            "valid_accuracy": 100 * meter.ratio("valid/correct", "valid/images"),
+            **mixture_measures(op_weights),
+            "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
+            "gradient_norm": meter.ratio("gradient norm", "weight steps"),
+            "clipped_share": meter.ratio("clipped", "weight steps"),
+        }
+
+    def alpha_rows(self) -> list[dict[str, Any]]:
+        """Return the current alpha and op weights as rows of alpha.parquet."""
+        alpha = self.architecture["alpha"].detach().cpu().double().numpy()
+        with torch.no_grad():
+            weights = self.variant.op_weights(self.architecture, self.moment(Phase.DERIVE)).cpu().double().numpy()
+        groups = alpha[None] if alpha.ndim == 2 else alpha
+        shown = weights[None] if weights.ndim == 2 else weights[:: len(weights) // len(groups)]
+        names = ["all"] if len(groups) == 1 else [f"stage {number}" for number in range(1, len(groups) + 1)]
+        return [
+            {
+                "epoch": self.epoch,
+                "cells": names[group],
+                "edge": edge,
+                "operation": operation,
+                "alpha": float(groups[group, row, column]),
+                "weight": float(shown[min(group, len(shown) - 1), row, column]),
+            }
+            for group in range(len(groups))
+            for row, edge in enumerate(EDGE_NAMES)
+            for column, operation in enumerate(OPERATIONS)
+        ]
+
+    # Resuming
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next epoch depends on."""
+        return {
+            "epoch": self.epoch,
+            "passes": self.passes,
+            "stage": [self._stage_start, self._stage_epochs],
+            "spec": spec_to_plain(self.supernet.spec),
+            "stop_reason": self.stop_reason,
+            "weights": self.supernet.state_dict(),
+            "architecture": {name: value.detach() for name, value in self.architecture.items()},
+            "weight_optimizer": self.weight_optimizer.state_dict(),
+            "alpha_optimizer": self.alpha_optimizer.state_dict(),
+            "variant": self.variant.state(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        self.epoch, self.passes = state["epoch"], state["passes"]
+        self._stage_start, self._stage_epochs = state["stage"]
+        self.stop_reason = state["stop_reason"]
+        self.supernet = self._build(spec_from_plain(state["spec"]))
+        self.supernet.load_state_dict(state["weights"])
+        self.architecture = {
+            name: value.to(self.device).clone().requires_grad_() for name, value in state["architecture"].items()
+        }
+        self.weight_optimizer, self.alpha_optimizer = self._optimizers()
+        self.weight_optimizer.load_state_dict(state["weight_optimizer"])
+        self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        self.variant.load_state(state["variant"])
+
+
+def protocol_spec(protocol: Protocol, data: SearchData) -> SupernetSpec:
+    """Return the supernet that the protocol asks for on these images."""
+    network = protocol.network
+    return SupernetSpec(
+        shape=Shape(
+            channels=network.channels,
+            cells_per_stage=network.cells_per_stage,
+            classes=data.classes,
+            image_channels=data.image_channels,
+            image_size=data.image_size,
+        ),
+        batch_statistics=network.batch_statistics,
+        affine=network.affine,
+        gradient_checkpointing=network.gradient_checkpointing,
+    )
+
+
+def spec_to_plain(spec: SupernetSpec) -> dict[str, Any]:
+    """Return a specification as plain content, for a checkpoint."""
+    return asdict(spec)
+
+
+def spec_from_plain(content: dict[str, Any]) -> SupernetSpec:
+    """Return the specification of plain content."""
+    return SupernetSpec(**{**content, "shape": Shape(**content["shape"])})
+
+
+def mixture_measures(op_weights: np.ndarray) -> dict[str, float]:
+    """Return entropy (nats), margin and skip mass of op weights [6, 5], each the mean over edges.
+
+    Rows are normalised to sum 1 first, for methods whose op weights do not.
+    """
+    shares = op_weights / op_weights.sum(axis=1, keepdims=True)
+    ordered = np.sort(shares, axis=1)
+    logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    return {
+        "entropy": float(-(shares * logarithms).sum(axis=1).mean()),
+        "margin": float((ordered[:, -1] - ordered[:, -2]).mean()),
+        "skip_mass": float(shares[:, OPERATIONS.index(SKIP)].mean()),
+    }
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Return the largest memory use so far: of the device on CUDA, else of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

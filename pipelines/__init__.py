@@ -1,0 +1,24 @@
+"""One thin file a DVC stage: each reads the files of the stage before it and writes its own."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from harness.errors import UserError
+
+Arguments = ParamSpec("Arguments")
+
+
+def stage(main: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Make `main` the entry of a stage: a UserError becomes one line on stderr and exit status 2."""
+
+    @functools.wraps(main)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+
+    return guarded

@@ -1,0 +1,23 @@
+"""DVC stage `code`: the version of the code of each method, so that a change reruns only what it can affect."""
+
+import json
+from pathlib import Path
+
+from harness import registry
+from harness.files import whole_folder
+from harness.runner import method_code_hash
+from pipelines import stage
+
+CODE = Path("data/code")
+
+
+@stage
+def main() -> None:
+    """Write data/code/NAME.json for every registered method."""
+    with whole_folder(CODE) as folder:
+        for name in registry.methods():
+            (folder / f"{name}.json").write_text(json.dumps({"code": method_code_hash(name)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

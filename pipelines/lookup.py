@@ -1,0 +1,16 @@
+"""DVC stage `lookup`: the true accuracy of every cell that the runs found, into results/."""
+
+from harness.lookup import RESULTS, look_up
+from harness.protocol import load_board
+from harness.truth import Truth
+from pipelines import stage
+
+
+@stage
+def main() -> None:
+    """Join the records of the board with the truth."""
+    look_up(load_board(), Truth.read(), RESULTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The folder `results/` of the look-up stage, read and checked once for the whole report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.cell import OPERATIONS
+from harness.errors import UserError
+from harness.record import EPOCH_COLUMNS
+
+RUN_TEXTS = ("variant", "kind", "status", "reason", "cell", "canonical", "fingerprint", "device", "processor")
+RUN_NUMBERS = (
+    "seed", "epochs", "cell_index", *(f"count_{operation}" for operation in OPERATIONS), "depth", "width", "parameters",
+    "flops", "seconds", "peak_memory_bytes", "forward_backward_passes",
+)  # fmt: skip
+ALPHA_TEXTS, ALPHA_NUMBERS = ("variant", "cells", "edge", "operation"), ("seed", "epoch", "alpha", "weight")
+LANDMARK_TEXTS, LANDMARK_NUMBERS = ("name", "cell"), ("cell_index",)
+EPOCH_TEXTS = ("variant", "kind", "cell")
+EPOCH_NUMBERS = ("seed", *(column for column in EPOCH_COLUMNS if column != "cell"))
+
+FINISHED = ("done", "stopped")
+"""Statuses whose cell is a result; `stopped` is the variant's own decision to end early."""
+
+NOISE_FLOOR = {"truth/cifar10/test": 0.18, "truth/cifar100/test": 0.39, "truth/ImageNet16-120/test": 0.53}
+"""Standard deviation, in points, of the true accuracies of cells that compute the same function.
+
+Measured on NAS-Bench-201 (200 epochs, mean over the training seeds) among cells that share a canonical form.
+"""
+
+
+@dataclass(frozen=True)
+class TruthColumn:
+    """One column of true accuracies, and how all cells of the space are distributed in it. All in percent."""
+
+    key: str
+    """Column name, `truth/<data set>/<split>`."""
+    label: str
+    epochs: int | None
+    """Epochs each cell was trained for; None where the source does not say."""
+    mean: float
+    sd: float
+    median: float
+    best: float
+    best_cell: str
+    quantiles: tuple[float, ...]
+    """The 0th to 100th percentile over all cells, 101 numbers; empty where the source has none."""
+
+    @property
+    def percentile_key(self) -> str:
+        """The column that holds the percentile among all cells."""
+        return "percentile/" + self.key.removeprefix("truth/")
+
+    @property
+    def noise(self) -> float | None:
+        """`NOISE_FLOOR` of the column; None where it was not measured."""
+        return NOISE_FLOOR.get(self.key)
+
+    @property
+    def slug(self) -> str:
+        """Form of the name for file names."""
+        return self.key.removeprefix("truth/").replace("/", "-")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a report is made of, apart from the board."""
+
+    runs: pd.DataFrame
+    """A row for every run of the board, without a result too."""
+    epochs: pd.DataFrame
+    alpha: pd.DataFrame
+    landmarks: pd.DataFrame
+    columns: tuple[TruthColumn, ...]
+    """The truth columns; the first is the one the report ranks by."""
+    cell_count: int
+    truth_source: dict[str, Any]
+    missing_columns: tuple[str, ...]
+    provenance: dict[str, Any]
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The runs that ended with a result."""
+        return self.runs[self.runs["status"].isin(FINISHED)]
+
+    @property
+    def main(self) -> TruthColumn:
+        """The truth column the report ranks by."""
+        return self.columns[0]
+
+
+def load_results(folder: Path) -> Results:
+    """Read the look-up stage's folder.
+
+    Raises:
+        UserError: a file or a column is missing or damaged.
+    """
+    truth = _read_json(folder / "truth.json", required=("source", "cells", "columns"))
+    columns = tuple(_truth_column(folder, key, content) for key, content in truth["columns"].items())
+    if not columns:
+        raise UserError(f"{folder / 'truth.json'} has no truth column, expected at least one under 'columns'")
+    keys = tuple(column.key for column in columns)
+    percentile_keys = tuple(column.percentile_key for column in columns)
+    runs = _read_table(folder / "runs.parquet", RUN_TEXTS, (*RUN_NUMBERS, *keys, *percentile_keys))
+    if runs.empty:
+        raise UserError(f"{folder / 'runs.parquet'} has no run: name variants or baselines and seeds in params.yaml")
+    # Search methods rank first on CIFAR-10 test by custom; a stable sort keeps the source's order among the rest.
+    columns = tuple(sorted(columns, key=lambda column: (column.key != "truth/cifar10/test", "/test" not in column.key)))
+    return Results(
+        runs=runs,
+        epochs=_read_table(folder / "epochs.parquet", EPOCH_TEXTS, (*EPOCH_NUMBERS, *keys)),
+        alpha=_read_table(folder / "alpha.parquet", ALPHA_TEXTS, ALPHA_NUMBERS),
+        landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys)),
+        columns=columns,
+        cell_count=int(truth["cells"]),
+        truth_source={key: truth.get(key) for key in ("source", "file", "sha256", "cells")},
+        missing_columns=tuple(truth.get("missing_columns", ())),
+        provenance=_read_json(folder / "provenance.json", required=()),
+    )
+
+
+def _truth_column(folder: Path, key: str, content: dict[str, Any]) -> TruthColumn:
+    try:
+        return TruthColumn(
+            key=key,
+            label=str(content["label"]),
+            epochs=content["epochs"],
+            mean=float(content["mean"]),
+            sd=float(content["sd"]),
+            median=float(content["median"]),
+            best=float(content["best"]),
+            best_cell=str(content["best_cell"]),
+            quantiles=tuple(float(value) for value in content.get("quantiles") or ()),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'truth.json'}: columns.{key} is incomplete: {error}") from None
+
+
+def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the look-up stage first") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    for key in required:
+        if not isinstance(content, dict) or key not in content:
+            raise UserError(f"{path} lacks the key {key!r}")
+    return dict(content)
+
+
+def _read_table(path: Path, texts: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the look-up stage first") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    missing = [column for column in (*texts, *numbers) if column not in table.columns]
+    # A board without a search has an empty table of alphas, which may lack its columns.
+    if missing and not table.empty:
+        raise UserError(f"{path} lacks the column {missing[0]!r}")
+    table = table.reindex(columns=[*table.columns, *missing])
+    try:
+        # A column without any value has no type of its own in a file.
+        return table.astype({column: float for column in numbers if column != "seed"})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} holds text where numbers belong: {error}") from None

@@ -1,0 +1,105 @@
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from harness.images import decode, write_cached
+from harness.protocol import load_board
+from harness.truth_sources import import_truth
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, fallback: Path) -> Path:
+    folder = Path(os.environ.get(variable, fallback))
+    if not folder.is_dir():
+        pytest.skip(f"needs the reference material in {variable} or {fallback.name}/ beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    return _folder("DARTSBOARD_TEST_DATA", ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def reference_tools() -> Path:
+    return _folder("DARTSBOARD_TEST_TOOLS", ROOT.parent / "shared" / "tools")
+
+
+TINY_PROTOCOL: dict[str, Any] = {
+    "data": {
+        "name": "digits",
+        "path": None,
+        "download": False,
+        "image_size": 8,
+        "limit": 8,
+        "split": {"kind": "random"},
+        "crop_padding": 1,
+        "flip": False,
+        "cutout": 0,
+        "cutout_ramp": False,
+    },
+    "network": {
+        "channels": 4,
+        "cells_per_stage": 1,
+        "batch_statistics": True,
+        "affine": False,
+        "gradient_checkpointing": False,
+        "drop_path": 0.0,
+    },
+    "epochs": 3,
+    "batch_size": 20,
+    "order": "alpha-then-weights",
+    "weights": {
+        "lr": 0.025,
+        "lr_min": 0.001,
+        "momentum": 0.9,
+        "nesterov": True,
+        "weight_decay": 0.0005,
+        "clip": 5.0,
+    },
+    "alpha": {
+        "lr": 0.05,
+        "betas": [0.5, 0.999],
+        "weight_decay": 0.001,
+        "init_scale": 0.001,
+        "batches": "shuffled",
+    },
+    "precision": "float32",
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+def tiny_params(**changes: Any) -> dict[str, Any]:
+    """A whole params.yaml that runs in seconds; `changes` replace top-level keys."""
+    content = {
+        "protocol": "tiny",
+        "seeds": [0, 1],
+        "variants": {"darts": {}, "darts-2nd": {"radius": 0.01}},
+        "baselines": {"random-search": {"evaluations": 5}},
+        "truth": {"source": "analog-nasbench", "path": None},
+        "tracking": {"uri": None, "experiment": "dartsboard"},
+        "protocols": {"tiny": copy.deepcopy(TINY_PROTOCOL)},
+    }
+    return {**content, **changes}
+
+
+def write_params(folder: Path, content: dict[str, Any]) -> None:
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(content, file)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tiny params.yaml, decoded images and the embedded truth, as the current folder."""
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, tiny_params())
+    board = load_board()
+    write_cached(Path("data/images"), decode(board.chosen.data))
+    import_truth(board.truth)
+    return tmp_path

@@ -1,0 +1,279 @@
+"""A simulated results folder, as the look-up stage writes it, to develop and test the report with.
+
+    python -m tests.reports.simulate FOLDER
+
+The accuracies are real where the reference data lies beside the project, made up elsewhere.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.cell import ALL_CONV3, ALL_SKIP, CONV1, CONV3, EDGE_NAMES, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape
+from harness.cell import all_cells as every_cell
+from harness.protocol import Board, validate
+from harness.record import EPOCH_COLUMNS
+
+REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "nas-bench-201-means.parquet"
+LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}
+GIBIBYTE = 2**30
+
+PROTOCOL: dict[str, Any] = {
+    "data": {
+        "name": "digits", "path": None, "download": False, "image_size": 16, "limit": 60,
+        "split": {"kind": "random"}, "crop_padding": 2, "flip": False, "cutout": 0, "cutout_ramp": False,
+    },
+    "network": {
+        "channels": 8, "cells_per_stage": 1, "batch_statistics": True, "affine": False,
+        "gradient_checkpointing": False, "drop_path": 0.0,
+    },
+    "epochs": 20, "batch_size": 32, "order": "alpha-then-weights",
+    "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0005, "clip": 5.0},
+    "alpha": {"lr": 0.0003, "betas": [0.5, 0.999], "weight_decay": 0.001, "init_scale": 0.001, "batches": "shuffled"},
+    "precision": "float32", "device": "auto", "threads": 1,
+}  # fmt: skip
+
+
+@dataclass
+class Simulation:
+    """What to simulate. `targets` maps a search to the cell its alpha drifts to and how surely it does."""
+
+    searches: dict[str, tuple[Cell, float]] = field(
+        default_factory=lambda: {
+            "darts": (ALL_SKIP, 0.95),
+            "gdas": (Cell((CONV3, CONV3, CONV1, "skip_connect", CONV3, CONV1)), 0.6),
+            "drnas": (RESIDUAL, 0.97),
+        }
+    )
+    baselines: tuple[str, ...] = ("random-search", "regularized-evolution")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    epochs: int = 20
+    evaluations: int = 60
+    columns: tuple[str, ...] = ("truth/cifar10/test",)
+    without_alpha: tuple[str, ...] = ()
+    lost: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
+    """(variant, seed) to (status, reason)."""
+    protocol: str = "quick"
+
+    def write(self, folder: Path) -> Board:
+        """Write the folder and return the board that belongs to it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        truth = truth_table(self.columns)
+        runs, epochs, alpha = [], [], []
+        for number, variant in enumerate([*self.searches, *self.baselines]):
+            for seed in self.seeds:
+                run, run_epochs, run_alpha = self._run(variant, seed, np.random.default_rng([number, seed]), truth)
+                runs.append(run)
+                epochs.append(run_epochs)
+                alpha.append(run_alpha)
+        _frame(runs, list(runs[0])).to_parquet(folder / "runs.parquet")
+        _concat(epochs).to_parquet(folder / "epochs.parquet")
+        _concat(alpha).to_parquet(folder / "alpha.parquet")
+        landmarks(truth).to_parquet(folder / "landmarks.parquet")
+        (folder / "truth.json").write_text(json.dumps(truth_facts(truth)))
+        (folder / "provenance.json").write_text(json.dumps(self._provenance()))
+        return self.board()
+
+    def board(self) -> Board:
+        content = {
+            "protocol": self.protocol,
+            "seeds": list(self.seeds),
+            "truth": {"source": "analog-nasbench", "path": None},
+            "variants": {name: {"settings_of": number} for number, name in enumerate(self.searches)},
+            "baselines": {name: {"evaluations": self.evaluations} for name in self.baselines},
+            "tracking": {"uri": None, "experiment": "board"},
+            "protocols": {self.protocol: PROTOCOL},
+        }
+        return validate(Board, content, where="simulated board")
+
+    def _run(
+        self, variant: str, seed: int, generator: np.random.Generator, truth: pd.DataFrame
+    ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+        kind = "search" if variant in self.searches else "baseline"
+        status, reason = self.lost.get((variant, seed), ("done", None))
+        if status == "missing":
+            lost = dict.fromkeys(_run_columns(self.columns))
+            lost |= {"variant": variant, "seed": seed, "kind": kind, "status": status, "reason": reason}
+            return lost, pd.DataFrame(), pd.DataFrame()
+        if kind == "search":
+            trajectory, weights = self._search(variant, generator)
+        else:
+            trajectory, weights = _baseline(self.evaluations, generator, truth), None
+        epochs = _epochs(variant, seed, kind, trajectory, weights, generator, truth)
+        alpha = pd.DataFrame()
+        if weights is not None and variant not in self.without_alpha:
+            alpha = _alpha(variant, seed, weights)
+        cell = None if status == "failed" else trajectory[-1]
+        run = {"variant": variant, "seed": seed, "kind": kind, "status": status, "reason": reason}
+        run |= {"epochs": len(trajectory)} | _describe(cell, truth, self.columns)
+        run |= {
+            "seconds": float(generator.normal(600, 20)) if kind == "search" else 0.2,
+            "peak_memory_bytes": int(generator.normal(1.5, 0.02) * GIBIBYTE),
+            "forward_backward_passes": 2.0 * 20 * self.epochs if kind == "search" else 0.0,
+            "fingerprint": "0" * 64, "device": "cpu", "processor": "simulated",
+        }  # fmt: skip
+        return run, epochs, alpha
+
+    def _search(self, variant: str, generator: np.random.Generator) -> tuple[list[Cell], np.ndarray]:
+        target, surely = self.searches[variant]
+        goal = np.eye(5)[list(target.codes)]
+        other = np.eye(5)[generator.integers(0, 5, 6)]
+        goal = np.where(generator.random((6, 1)) < surely, goal, other)
+        time = np.linspace(0, 1, self.epochs)[:, None, None]
+        noise = generator.normal(0, 0.25, (self.epochs, 6, 5)).cumsum(axis=0) / np.sqrt(self.epochs)
+        logits = 3.0 * time**1.5 * goal + noise * (1 - time) * 1.2
+        weights = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+        cells = [Cell(tuple(OPERATIONS[code] for code in epoch.argmax(axis=-1))) for epoch in weights]
+        return cells, weights
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "git_revision": "0123456789abcdef0123456789abcdef01234567",
+            "versions": {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.4.6", "dartsboard": "0.1.0"},
+            "hardware": "simulated machine, 2 cores",
+            "protocol": self.protocol,
+            "generated": "2030-01-01",
+        }
+
+
+def truth_table(columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the accuracies of all cells in percent: index cell string, one column per truth column."""
+    cells = every_cell()
+    table = pd.DataFrame(index=pd.Index([str(cell) for cell in cells], name="cell"))
+    real = pd.read_parquet(REFERENCE).set_index("cell") if REFERENCE.exists() else None
+    for column in columns:
+        _, data_set, split = column.split("/")
+        name = f"{data_set.lower().replace('-', '_')}_{split}_{200 if split == 'test' else 12}"
+        if real is not None:
+            table[column] = real[name]
+        else:
+            table[column] = [_made_up(cell) for cell in cells]
+    return table
+
+
+def _made_up(cell: Cell) -> float:
+    counts = cell.counts
+    return 94 - 1.1 * (6 - counts[CONV3]) ** 1.5 - 2.5 * counts["skip_connect"] - 4 * counts[NONE] - counts[POOL]
+
+
+def landmarks(truth: pd.DataFrame) -> pd.DataFrame:
+    named = {
+        "all skip": ALL_SKIP, "all 3x3 convolutions": ALL_CONV3, "residual cell": RESIDUAL,
+        "all 1x1 convolutions": Cell((CONV1,) * 6), "all average pooling": Cell((POOL,) * 6),
+        "all none": Cell((NONE,) * 6),
+    }  # fmt: skip
+    named |= {f"best of {column}": Cell.from_string(truth[column].idxmax()) for column in truth}
+    rows = [{"name": name, "cell": str(cell), "cell_index": cell.index} for name, cell in named.items()]
+    table = pd.DataFrame(rows)
+    table = table.join(truth, on="cell")
+    for column in truth:
+        percentiles = [100 * (truth[column] < accuracy).mean() for accuracy in table[column]]
+        table[str(column).replace("truth/", "percentile/")] = percentiles
+    return table
+
+
+def truth_facts(truth: pd.DataFrame) -> dict[str, Any]:
+    columns = {}
+    for key, values in truth.items():
+        _, data_set, split = str(key).split("/")
+        columns[key] = {
+            "label": f"{LABELS[data_set]} {split}", "epochs": 200 if split == "test" else 12,
+            "mean": values.mean(), "sd": values.std(), "median": values.median(), "best": values.max(),
+            "best_cell": values.idxmax(), "quantiles": np.percentile(values, range(101)).tolist(),
+        }  # fmt: skip
+    wanted = [f"{label} {split}" for label in LABELS.values() for split in ("valid", "test")]
+    missing = [label for label in wanted if label not in {column["label"] for column in columns.values()}]
+    return {
+        "source": "simulated", "file": "means.parquet", "sha256": "ab" * 32, "cells": len(truth),
+        "columns": columns, "missing_columns": missing,
+    }  # fmt: skip
+
+
+def _run_columns(columns: tuple[str, ...]) -> list[str]:
+    cell_columns = _describe(None, pd.DataFrame(), columns)
+    measured = ["seconds", "peak_memory_bytes", "forward_backward_passes", "fingerprint", "device", "processor"]
+    return ["variant", "seed", "kind", "status", "reason", "epochs", *cell_columns, *measured]
+
+
+def _describe(cell: Cell | None, truth: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Any]:
+    described: dict[str, Any] = {"cell": None, "cell_index": None, "canonical": None}
+    described |= {f"count_{operation}": None for operation in OPERATIONS}
+    described |= dict.fromkeys(["depth", "width", "parameters", "flops", *columns])
+    described |= {column.replace("truth/", "percentile/"): None for column in columns}
+    if cell is None:
+        return described
+    described |= {"cell": str(cell), "cell_index": cell.index, "canonical": cell.canonical}
+    described |= {f"count_{operation}": count for operation, count in cell.counts.items()}
+    described |= {"depth": cell.depth, "width": cell.width}
+    described |= {"parameters": cell.parameters(Shape()), "flops": cell.flops(Shape())}
+    for column in columns:
+        accuracy = truth.at[str(cell), column]
+        described[column] = accuracy
+        described[column.replace("truth/", "percentile/")] = 100 * (truth[column] < accuracy).mean()
+    return described
+
+
+def _baseline(evaluations: int, generator: np.random.Generator, truth: pd.DataFrame) -> list[Cell]:
+    column = truth.iloc[:, 0]
+    best, incumbents = -1.0, []
+    for index in generator.integers(0, len(truth), evaluations):
+        signal = column.iloc[index] + generator.normal(0, 1.0)
+        if signal > best:
+            best, incumbent = signal, Cell.from_string(column.index[index])
+        incumbents.append(incumbent)
+    return incumbents
+
+
+def _epochs(
+    variant: str,
+    seed: int,
+    kind: str,
+    trajectory: list[Cell],
+    weights: np.ndarray | None,
+    generator: np.random.Generator,
+    truth: pd.DataFrame,
+) -> pd.DataFrame:
+    count = len(trajectory)
+    table = pd.DataFrame(np.nan, index=range(count), columns=list(EPOCH_COLUMNS))
+    table["epoch"] = np.arange(1, count + 1)
+    table["cell"] = [str(cell) for cell in trajectory]
+    if weights is not None:
+        ordered = np.sort(weights, axis=-1)
+        table["entropy"] = -(weights * np.log(weights)).sum(axis=-1).mean(axis=-1)
+        table["margin"] = (ordered[..., -1] - ordered[..., -2]).mean(axis=-1)
+        table["skip_mass"] = weights[..., OPERATIONS.index("skip_connect")].mean(axis=-1)
+        table["train_accuracy"] = 100 * (1 - 0.9 * np.exp(-np.arange(count) / count * 3))
+    else:
+        table["cost_seconds"] = generator.uniform(100, 300, count).cumsum()
+    table["cell_index"] = [cell.index for cell in trajectory]
+    for operation in OPERATIONS:
+        table[f"count_{operation}"] = [cell.counts[operation] for cell in trajectory]
+    table = table.join(truth, on="cell")
+    return table.assign(variant=variant, seed=seed, kind=kind)
+
+
+def _alpha(variant: str, seed: int, weights: np.ndarray) -> pd.DataFrame:
+    index = pd.MultiIndex.from_product(
+        [range(1, len(weights) + 1), EDGE_NAMES, OPERATIONS], names=["epoch", "edge", "operation"]
+    )
+    table = pd.DataFrame({"weight": weights.ravel(), "alpha": np.log(weights).ravel()}, index=index).reset_index()
+    return table.assign(variant=variant, seed=seed, cells="all")
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=columns).infer_objects()
+
+
+def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    kept = [table for table in tables if not table.empty]
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
+
+
+if __name__ == "__main__":
+    import sys
+
+    Simulation().write(Path(sys.argv[1]))

@@ -1,0 +1,114 @@
+"""The real dvc.yaml, end to end, on a tiny protocol."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import ROOT, tiny_params, write_params
+
+PARTS = ("harness", "variants", "pipelines", "reports", ".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml")
+
+
+def dvc(folder: Path, *arguments: str, check: bool = True) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(["dvc", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    output = result.stdout + result.stderr
+    assert not check or result.returncode == 0, output
+    return output
+
+
+def ran(output: str) -> set[str]:
+    """The stages that a repro really ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("board")
+    for part in PARTS:
+        source, target = ROOT / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "generated"))
+        else:
+            shutil.copy(source, target)
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    write_params(folder, tiny_params(seeds=[0]))
+    dvc(folder, "repro")
+    return folder
+
+
+class TestBoard:
+    """In order: each test starts from the board that the one before left."""
+
+    def test_a_fresh_board_has_everything(self, board: Path) -> None:
+        page = (board / "reports/generated/report.html").read_text()
+        assert "darts-2nd" in page
+        runs = pd.read_parquet(board / "results/runs.parquet")
+        assert list(zip(runs["variant"], runs["seed"], runs["status"], strict=True)) == [
+            ("darts", 0, "done"),
+            ("darts-2nd", 0, "done"),
+            ("random-search", 0, "done"),
+        ]
+        epochs = pd.read_parquet(board / "results/epochs.parquet")
+        assert epochs.groupby("variant").size().to_dict() == {"darts": 3, "darts-2nd": 3, "random-search": 5}
+        assert epochs["truth/cifar10/test"].between(10, 94.1).all()
+        metrics = json.loads((board / "results/metrics.json").read_text())
+        assert metrics["darts"]["finished"] == 1
+        shown = dvc(board, "metrics", "show")
+        assert "darts-2nd.cifar10 test" in shown
+        assert (board / "mlflow.db").exists()
+
+    def test_a_second_run_does_nothing(self, board: Path) -> None:
+        assert ran(dvc(board, "repro")) == set()
+
+    def test_a_changed_setting_reruns_only_its_variant(self, board: Path) -> None:
+        before = json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())
+        changed = {"darts": {}, "darts-2nd": {"radius": 0.02}}
+        write_params(board, tiny_params(seeds=[0], variants=changed))
+        assert ran(dvc(board, "repro")) == {"search@darts-2nd-0", "lookup", "report", "track"}
+        after = json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())
+        assert (before["settings"], after["settings"]) == ({"radius": 0.01}, {"radius": 0.02})
+
+    def test_reverting_it_comes_from_the_cache(self, board: Path) -> None:
+        write_params(board, tiny_params(seeds=[0]))
+        output = dvc(board, "repro")
+        assert not {stage for stage in ran(output) if stage.startswith(("search", "baseline"))}
+        assert "Stage 'search@darts-2nd-0' is cached" in output
+        assert json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())["settings"] == {"radius": 0.01}
+
+    def test_a_new_seed_runs_only_itself(self, board: Path) -> None:
+        write_params(board, tiny_params(seeds=[0, 7]))
+        stages = {"search@darts-7", "search@darts-2nd-7", "baseline@random-search-7", "lookup", "report", "track"}
+        assert ran(dvc(board, "repro")) == stages
+
+    def test_a_removed_seed_leaves_the_report(self, board: Path) -> None:
+        write_params(board, tiny_params(seeds=[7]))
+        assert not {stage for stage in ran(dvc(board, "repro")) if stage.startswith(("search", "baseline"))}
+        assert set(pd.read_parquet(board / "results/runs.parquet")["seed"]) == {7}
+        assert (board / "runs/darts/seed-0").exists()
+
+    def test_another_protocol_makes_nothing_stale(self, board: Path) -> None:
+        content = tiny_params(seeds=[7])
+        content["protocols"]["other"] = {**content["protocols"]["tiny"], "epochs": 99}
+        write_params(board, content)
+        assert ran(dvc(board, "repro")) == set()
+
+    def test_changed_code_of_a_variant_reruns_only_its_runs(self, board: Path) -> None:
+        with (board / "variants/darts_2nd.py").open("a") as file:
+            file.write("\n# A change.\n")
+        assert ran(dvc(board, "repro")) == {"code", "search@darts-2nd-7", "lookup", "report", "track"}
+
+    def test_a_mistake_in_the_settings_stops_before_anything_runs(self, board: Path) -> None:
+        content = tiny_params(seeds=[7, 8])
+        content["variants"]["darts-2nd"] = {"radios": 0.01}
+        write_params(board, content)
+        output = dvc(board, "repro", check=False)
+        assert "params.yaml, variants.darts-2nd: unknown key 'radios', did you mean 'radius'?" in output
+        assert "Traceback" not in output
+        assert not (board / "runs/darts/seed-8").exists()

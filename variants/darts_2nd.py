@@ -1,0 +1,38 @@
+"""DARTS, second order: the alpha gradient looks one weight step ahead."""
+
+from pydantic import Field
+
+from harness import hypergradient
+from harness.protocol import Settings
+from harness.steps import Step
+from harness.variant import Architecture, Variant
+
+
+class DartsSecondOrder(Variant):
+    """Differentiate the validation loss after one unrolled weight step; the Hessian product is a difference."""
+
+    name = "darts-2nd"
+    citation = "Liu, Simonyan and Yang. DARTS: Differentiable Architecture Search. ICLR 2019, arXiv 1806.09055."
+    axis = "alpha gradient: one unrolled step"
+    passes_per_step = 5.0
+
+    class Settings(Settings):
+        """Settings of the finite difference."""
+
+        radius: float = Field(default=0.01, gt=0)
+        """R times the norm of the validation gradient: the paper's 0.01."""
+
+    def alpha_gradient(self, step: Step) -> Architecture:
+        """Return equation 7, with equation 8 for its second term."""
+        weights = self.protocol.weights
+        return hypergradient.unrolled(
+            step.train_loss,
+            step.valid_loss,
+            step.weights,
+            step.architecture,
+            lr=step.learning_rate,
+            momentum=weights.momentum,
+            momentum_buffers=step.momentum_buffers,
+            weight_decay=weights.weight_decay,
+            radius=self.settings.radius,
+        )

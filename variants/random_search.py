@@ -1,0 +1,16 @@
+"""Random search: the control for every search that claims to be one."""
+
+from harness.baseline import Baseline
+from harness.cell import CELL_COUNT, Cell
+
+
+class RandomSearch(Baseline):
+    """Draw cells uniformly and keep the one with the best score."""
+
+    name = "random-search"
+    citation = "Li and Talwalkar. Random Search and Reproducibility for NAS. UAI 2019, arXiv 1902.07638."
+    axis = "multi-trial, no model"
+
+    def propose(self) -> Cell:
+        """Return a uniform draw from the 15,625 cells."""
+        return Cell.from_index(int(self.random.integers(CELL_COUNT)))
