@@ -55,6 +55,17 @@ class SyncSummary:
         """Count one run."""
         setattr(self, outcome, getattr(self, outcome) + 1)
 
+    def __str__(self) -> str:
+        counts = {
+            "new": self.created,
+            "continued": self.continued,
+            "replaced": self.replaced,
+            "up to date": self.skipped,
+            "unreadable": self.failed,
+        }
+        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no run to mirror"
+        return f"MLflow ({self.uri}): {self.message or told}"
+
 
 def sync(
     board: Board,

@@ -16,7 +16,7 @@ from harness.cell import OPERATIONS, Cell
 from harness.drawing import OPERATION_COLOURS, OPERATION_LABELS, cell_svg
 from harness.errors import UserError
 from harness.protocol import Board
-from reports import strips, style, summary, tables, trajectories
+from reports import rules, strips, style, summary, tables, trajectories
 from reports.results import Results, TruthColumn, load_results
 from reports.style import Picture
 
@@ -70,6 +70,7 @@ def build_report(results: Path, board: Board, output: Path) -> Path:
         tables.means(loaded, comparison),
         tables.costs(loaded, order),
         tables.cells(loaded),
+        rules.rules_table(loaded, order),
         tables.runs(loaded),
     ]
     pictures = _draw(loaded, comparison, order)

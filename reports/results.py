@@ -17,6 +17,7 @@ RUN_NUMBERS = (
     "flops", "seconds", "peak_memory_bytes", "forward_backward_passes",
 )  # fmt: skip
 ALPHA_TEXTS, ALPHA_NUMBERS = ("variant", "cells", "edge", "operation"), ("seed", "epoch", "alpha", "weight")
+DERIVED_TEXTS, DERIVED_NUMBERS = ("variant", "kind", "rule", "cell"), ("seed",)
 LANDMARK_TEXTS, LANDMARK_NUMBERS = ("name", "cell"), ("cell_index",)
 EPOCH_TEXTS = ("variant", "kind", "cell")
 EPOCH_NUMBERS = ("seed", *(column for column in EPOCH_COLUMNS if column != "cell"))
@@ -72,6 +73,8 @@ class Results:
     """A row for every run of the board, without a result too."""
     epochs: pd.DataFrame
     alpha: pd.DataFrame
+    derived: pd.DataFrame
+    """A row for every run and derivation rule: rule, cell and the truth columns."""
     landmarks: pd.DataFrame
     columns: tuple[TruthColumn, ...]
     """The truth columns; the first is the one the report ranks by."""
@@ -112,6 +115,7 @@ def load_results(folder: Path) -> Results:
         runs=runs,
         epochs=_read_table(folder / "epochs.parquet", EPOCH_TEXTS, (*EPOCH_NUMBERS, *keys)),
         alpha=_read_table(folder / "alpha.parquet", ALPHA_TEXTS, ALPHA_NUMBERS),
+        derived=_read_table(folder / "derived.parquet", DERIVED_TEXTS, (*DERIVED_NUMBERS, *keys)),
         landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys)),
         columns=columns,
         cell_count=int(truth["cells"]),

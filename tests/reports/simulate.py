@@ -73,6 +73,7 @@ class Simulation:
         _frame(runs, list(runs[0])).to_parquet(folder / "runs.parquet")
         _concat(epochs).to_parquet(folder / "epochs.parquet")
         _concat(alpha).to_parquet(folder / "alpha.parquet")
+        derived_cells(runs).to_parquet(folder / "derived.parquet")
         landmarks(truth).to_parquet(folder / "landmarks.parquet")
         (folder / "truth.json").write_text(json.dumps(truth_facts(truth)))
         (folder / "provenance.json").write_text(json.dumps(self._provenance()))
@@ -158,6 +159,13 @@ def truth_table(columns: tuple[str, ...]) -> pd.DataFrame:
 def _made_up(cell: Cell) -> float:
     counts = cell.counts
     return 94 - 1.1 * (6 - counts[CONV3]) ** 1.5 - 2.5 * counts["skip_connect"] - 4 * counts[NONE] - counts[POOL]
+
+
+def derived_cells(runs: list[dict[str, Any]]) -> pd.DataFrame:
+    """The answer of every finished run under its own rule and under the argmax rule."""
+    table = pd.DataFrame(runs).dropna(subset=["cell"])
+    kept = ["variant", "seed", "kind", "cell", *(name for name in table if str(name).startswith("truth/"))]
+    return pd.concat([table[kept].assign(rule=rule) for rule in ("variant", "argmax")], ignore_index=True)
 
 
 def landmarks(truth: pd.DataFrame) -> pd.DataFrame:
