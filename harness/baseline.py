@@ -9,12 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.cell import CELL_COUNT, Cell
+from harness.errors import UserError
 from harness.protocol import Settings as BaseSettings
 from harness.streams import stream
-from harness.truth import Truth
+from harness.training_time import MODEL_EPOCHS, model_seconds
+from harness.truth import Column, Truth
 
 
 class Baseline:
@@ -32,6 +35,9 @@ class Baseline:
 
         evaluations: int = Field(default=100, ge=1)
         """Cells trained and scored; about what NAS-Bench-201's budget of 12,000 s bought."""
+        seconds: float | None = Field(default=None, gt=0)
+        """Budget of simulated training time, which replaces `evaluations`: the training that crosses it is the last
+        (NAS-Bench-201: 12,000); null to count evaluations."""
 
     def __init__(self, settings: Any, random: np.random.Generator):
         self.settings = settings
@@ -47,47 +53,78 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Signal:
-    """What a baseline sees of a cell, by official index."""
+    """What a baseline sees of a cell and pays for it, by official index."""
 
-    description: str
-    scores: np.ndarray
+    scores: NDArray[np.float64]
     """Percent, [15625]."""
-    seconds: np.ndarray
-    """Training time charged, [15625]; NaN where the table has no times."""
+    seconds: NDArray[np.float64]
+    """Training time charged, [15625]."""
+    notes: tuple[str, ...]
+    """What a reader must know about both."""
+
+
+PREFERRED_SIGNALS = (
+    Column("cifar10-valid", "valid", 12),
+    Column("cifar10", "valid", 12),
+    Column("cifar10", "test", 12),
+)
 
 
 def search_signal(truth: Truth) -> Signal:
-    """Return the cheapest honest signal that the table offers, and say which it is.
+    """Return the cheapest honest signal that the table offers.
 
     12-epoch validation on CIFAR-10, then its 12-epoch test, then whatever the first column of the table is: then the
-    baseline sees the very accuracy it is judged by, which the report names.
+    baseline sees a full training, maybe the very accuracy it is judged by, which the notes say. Times that the table
+    lacks are modelled, which they say too.
+
+    Raises:
+        UserError: some cells have no score in that column.
     """
-    preferred = [("cifar10-valid", "valid", 12), ("cifar10", "valid", 12), ("cifar10", "test", 12)]
     present = truth.columns()
-    data_set, split, epochs = next((column for column in preferred if column in present), present[0])
+    column = next((column for column in PREFERRED_SIGNALS if column in present), present[0])
     cells = np.arange(CELL_COUNT)
-    length = "full training" if epochs is None or epochs > 12 else f"{epochs} epochs"
-    return Signal(
-        description=f"{data_set} {split} accuracy after {length}",
-        scores=truth.accuracy(cells, data_set=data_set, split=split, epochs=epochs),
-        seconds=truth.seconds(cells, data_set=data_set, epochs=epochs),
-    )
+    scores = truth.accuracy(cells, **column._asdict())
+    unknown = int(np.isnan(scores).sum())
+    if unknown:
+        raise UserError(
+            f"the true accuracies lack {column} of {unknown:,} cells: a baseline may propose any, so it needs them all"
+        )
+    seconds, source = _charged_seconds(truth, column)
+    return Signal(scores, seconds, notes=(f"searched by the truth table's {column}{_warning(column)}", source))
 
 
-def run_baseline(method: type[Baseline], settings: BaseSettings, seed: int, signal: Signal) -> pd.DataFrame:
-    """Search for the declared number of evaluations; return a row an evaluation, as in epochs.parquet.
+def _charged_seconds(truth: Truth, column: Column) -> tuple[NDArray[np.float64], str]:
+    known = truth.seconds(np.arange(CELL_COUNT), data_set=column.data_set, epochs=column.epochs)
+    lacking = np.isnan(known)
+    if not lacking.any():
+        return known, "charged the table's training times"
+    modelled = model_seconds(column.data_set, column.epochs)
+    which = "training times" if lacking.all() else f"the training times of {int(lacking.sum()):,} cells"
+    return np.where(lacking, modelled, known), f"{which} modelled from the counts of operations, the table has none"
+
+
+def _warning(column: Column) -> str:
+    if column.epochs is not None and column.epochs <= MODEL_EPOCHS:
+        return ""
+    judged = ", the accuracy that the answer is judged by" if column.split == "test" else ""
+    return f": a full training{judged}, which a real search of this budget cannot afford"
+
+
+def run_baseline(method: type[Baseline], settings: Any, seed: int, signal: Signal) -> pd.DataFrame:
+    """Search until the budget is spent; return a row an evaluation, as in epochs.parquet.
 
     `cell` is the best so far by the signal: the answer at that point.
     """
     search = method(settings, stream(seed, f"baseline/{method.name}"))
     best, best_score, cost = "", -np.inf, 0.0
-    rows = []
-    for number in range(1, settings.evaluations + 1):  # type: ignore[attr-defined]
+    rows: list[dict[str, Any]] = []
+    while cost < settings.seconds if settings.seconds is not None else len(rows) < settings.evaluations:
         cell = search.propose()
-        score = float(signal.scores[cell.index])
+        index = cell.index
+        score = float(signal.scores[index])
         search.observe(cell, score)
-        cost += float(signal.seconds[cell.index])
+        cost += float(signal.seconds[index])
         if score > best_score:
             best, best_score = str(cell), score
-        rows.append({"epoch": number, "cell": best, "signal": score, "cost_seconds": cost})
+        rows.append({"epoch": len(rows) + 1, "cell": best, "signal": score, "cost_seconds": cost})
     return pd.DataFrame(rows)

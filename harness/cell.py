@@ -10,8 +10,12 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
+from typing import TYPE_CHECKING
 
 from harness.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NONE, SKIP, CONV1, CONV3, POOL = "none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"
 OPERATIONS = (NONE, SKIP, CONV1, CONV3, POOL)
@@ -208,6 +212,11 @@ def _official_index() -> dict[tuple[str, ...], int]:
 def all_cells() -> list[Cell]:
     """Return the 15,625 cells in the official order."""
     return [Cell(operations) for operations in _official_order()]
+
+
+def random_cell(generator: "np.random.Generator") -> Cell:
+    """Return a uniform draw from the 15,625 cells."""
+    return Cell.from_index(int(generator.integers(CELL_COUNT)))
 
 
 ALL_SKIP = Cell((SKIP,) * len(EDGES))

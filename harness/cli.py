@@ -135,6 +135,17 @@ def variants(as_json: bool) -> None:
         click.echo(f"{name:{width}}  {row['axis']}; {cost}\n{'':{width}}  {row['citation']}")
 
 
+@main.command("new-variant")
+@click.argument("name")
+def new_variant(name: str) -> None:
+    """Begin a search variant NAME: a file that runs as it is, its settings, its test and its page."""
+    from harness.new_variant import new_variant as write_new_variant
+
+    for path in write_new_variant(name):
+        click.echo(f"wrote {path}")
+    click.echo("docs/adding-a-variant.md says how to go on")
+
+
 @main.command()
 @click.argument("variant")
 @click.option("--seed", type=click.IntRange(min=0), required=True)

@@ -15,9 +15,9 @@ Loss = Callable[[Tensors, Tensors], Tensor]
 """(weights, architecture) -> scalar loss."""
 
 
-def gradient(loss: Tensor, inputs: Tensors) -> dict[str, Tensor]:
+def gradient(loss: Tensor, inputs: Tensors, *, retain_graph: bool = False) -> dict[str, Tensor]:
     """Return d loss / d inputs by name; zero where the loss does not depend on an input."""
-    gradients = torch.autograd.grad(loss, list(inputs.values()), allow_unused=True)
+    gradients = torch.autograd.grad(loss, list(inputs.values()), allow_unused=True, retain_graph=retain_graph)
     return {
         name: torch.zeros_like(value) if found is None else found
         for (name, value), found in zip(inputs.items(), gradients, strict=True)
@@ -61,7 +61,7 @@ def unrolled(
             stepped[name] = weight - lr * direction
     for tensor in stepped.values():
         tensor.requires_grad_()
-    both = gradient(valid_loss(stepped, architecture), {**_prefixed("w", stepped), **_prefixed("a", architecture)})
+    both = gradient(valid_loss(stepped, architecture), _both(stepped, architecture))
     vector = {name: both[f"w/{name}"] for name in weights}
     curvature = mixed_product(train_loss, weights, architecture, vector, radius)
     return {name: both[f"a/{name}"] - lr * curvature[name] for name in architecture}
@@ -85,6 +85,74 @@ def mixed_product(
         name: torch.where(norm > 0, (plus[name] - minus[name]) / (2 * step), torch.zeros_like(plus[name]))
         for name in architecture
     }
+
+
+def neumann(
+    train_loss: Loss, valid_loss: Loss, weights: Tensors, architecture: Tensors, *, lr: float, terms: int
+) -> dict[str, Tensor]:
+    """Return the implicit gradient with the inverse Hessian as a Neumann series (Zhang et al., iDARTS, ICML 2021).
+
+    v_0 = dL_valid/dw, v_k = v_{k-1} - lr (d2 L_train/dw2) v_{k-1}, and
+    G = dL_valid/d alpha - lr (d2 L_train/d alpha dw) (v_0 + ... + v_K). The products are exact, by a second
+    differentiation of one training gradient. The series converges where lr is below 2 over the largest curvature.
+
+    Args:
+        lr: step of the inner gradient descent, eta in the paper.
+        terms: K; with 0 this is the second-order gradient of DARTS at w instead of w'.
+    """
+    valid = gradient(valid_loss(weights, architecture), _both(weights, architecture))
+    vector = {name: valid[f"w/{name}"] for name in weights}
+    slope = _differentiable_gradient(train_loss(weights, architecture), weights)
+    total = dict(vector)
+    for _ in range(terms):
+        curved = gradient(_inner(slope, vector), weights, retain_graph=True)
+        vector = {name: vector[name] - lr * curved[name] for name in vector}
+        total = {name: total[name] + vector[name] for name in total}
+    mixed = gradient(_inner(slope, total), architecture)
+    return {name: valid[f"a/{name}"] - lr * mixed[name] for name in architecture}
+
+
+def zeroth_order(
+    valid_loss: Loss,
+    weights: Tensors,
+    twin_weights: Tensors,
+    architecture: Tensors,
+    *,
+    direction: Tensors,
+    mu: Tensor | float,
+) -> dict[str, Tensor]:
+    """Return G = h z, where h estimates the derivative along z (Xie et al., ZO-DARTS, ICASSP 2023).
+
+    h = <dL_valid/d alpha, z> + <(w~ - w) / mu, dL_valid/dw>, with w~ trained at alpha + mu z and otherwise like w.
+    For z uniform on the unit sphere of d dimensions the mean of G is the hyper-gradient over d. The weights differ
+    little, so their difference is taken and summed in float64.
+
+    Args:
+        twin_weights: w~, by the names of `weights`.
+        direction: z, by the names of `architecture`.
+        mu: how far along z the twin's alpha lies.
+    """
+    valid = gradient(valid_loss(weights, architecture), _both(weights, architecture))
+    along = torch.stack([(valid[f"a/{name}"].double() * direction[name].double()).sum() for name in architecture]).sum()
+    moved = [
+        ((twin_weights[name].detach().double() - weight.detach().double()) * valid[f"w/{name}"].double()).sum()
+        for name, weight in weights.items()
+    ]
+    slope = along + torch.stack(moved).sum() / mu
+    return {name: (slope * direction[name].double()).to(value.dtype) for name, value in architecture.items()}
+
+
+def _differentiable_gradient(loss: Tensor, inputs: Tensors) -> dict[str, Tensor]:
+    found = torch.autograd.grad(loss, list(inputs.values()), create_graph=True, allow_unused=True)
+    return {name: slope for name, slope in zip(inputs, found, strict=True) if slope is not None}
+
+
+def _inner(slope: Tensors, vector: Tensors) -> Tensor:
+    return torch.stack([(part * vector[name]).sum() for name, part in slope.items()]).sum()
+
+
+def _both(weights: Tensors, architecture: Tensors) -> dict[str, Tensor]:
+    return {**_prefixed("w", weights), **_prefixed("a", architecture)}
 
 
 def _prefixed(prefix: str, tensors: Tensors) -> dict[str, Tensor]:

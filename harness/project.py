@@ -1,31 +1,100 @@
 """The project's own files: params.yaml as the user wrote it, and what DVC is told of work done outside it."""
 
+import io
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from harness.errors import UserError
 from harness.files import whole_file
 from harness.protocol import PARAMS_FILE
 
+Lines = list[str]
+
 
 def set_params(changes: dict[str, Any], path: Path = PARAMS_FILE) -> None:
-    """Replace top-level keys of params.yaml; comments and the order of the rest stay.
+    """Replace top-level keys of params.yaml; every other line stays as it was written.
 
     Raises:
-        UserError: the file is missing or cannot be written.
+        UserError: the file is missing, cannot be written, or is laid out in an unusual way.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
+    lines = _read(path)
+    expected = {**_content(lines), **changes}
+    for key, value in changes.items():
+        start, end = _section(lines, key)
+        lines[start:end] = _dump({key: value})
+    _write(path, lines, expected)
+
+
+def add_variant(name: str, settings: dict[str, Any], path: Path = PARAMS_FILE) -> None:
+    """Add a variant below those in params.yaml; every other line stays as it was written.
+
+    Raises:
+        UserError: the file is missing, cannot be written, or is laid out in an unusual way.
+    """
+    lines = _read(path)
+    content = _content(lines)
+    variants = {**content["variants"], name: settings}
+    start, end = _section(lines, "variants")
+    entries = [line for line in lines[start + 1 : end] if not _is_remark(line)]
+    if entries:
+        indentation = entries[0][: -len(entries[0].lstrip())]
+        lines[end:end] = [indentation + line for line in _dump({name: settings}, innermost_in_a_line=True)]
+    else:
+        lines[start:end] = _dump({"variants": variants}, innermost_in_a_line=True)
+    _write(path, lines, {**content, "variants": variants})
+
+
+def _read(path: Path) -> Lines:
     try:
-        content = yaml.load(path.read_text())
+        return (path.read_text().rstrip("\n") + "\n").splitlines(keepends=True)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
-    content.update(changes)
+
+
+def _content(lines: Lines) -> Any:
+    return YAML(typ="safe").load("".join(lines))
+
+
+def _section(lines: Lines, key: str) -> tuple[int, int]:
+    # The lines of a top-level key, without the remarks below it; the end of the file where there is none.
+    start = next((number for number, line in enumerate(lines) if line.startswith(f"{key}:")), len(lines))
+    end = min(start + 1, len(lines))
+    for number in range(end, len(lines)):
+        if _is_remark(lines[number]):
+            continue
+        if lines[number][0] not in " -}]":
+            break
+        end = number + 1
+    return start, end
+
+
+def _is_remark(line: str) -> bool:
+    return line.strip() == "" or line.lstrip().startswith("#")
+
+
+def _dump(content: dict[str, Any], innermost_in_a_line: bool = False) -> Lines:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None if innermost_in_a_line else False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.width = 4096
+    buffer = io.StringIO()
+    yaml.dump(content, buffer)
+    return buffer.getvalue().splitlines(keepends=True)
+
+
+def _write(path: Path, lines: Lines, expected: Any) -> None:
+    try:
+        understood = _content(lines) == expected
+    except YAMLError:
+        understood = False
+    if not understood:
+        raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
     with whole_file(path) as staging:
-        yaml.dump(content, staging)
+        staging.write_text("".join(lines))
 
 
 def dvc_commit(stage: str) -> None:

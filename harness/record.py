@@ -24,7 +24,7 @@ Status = Literal["done", "failed", "diverged", "stopped"]
 
 EPOCH_COLUMNS = {
     "epoch": "counts from 1; for a baseline the number of evaluations",
-    "cell": "the cell by the per-edge argmax of the op weights; for a baseline the best so far",
+    "cell": "the cell by the per-edge argmax of the op weights, null without alpha; for a baseline the best so far",
     "train_loss": "mean cross-entropy over the epoch's weight steps, nats",
     "train_accuracy": "percent, over the same images",
     "valid_loss": "mean cross-entropy over the epoch's alpha steps, nats",

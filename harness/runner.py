@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from harness.variant import Variant
 
 LOCKS = STATE / "locks"
+LOCK_SECONDS = 2.0
+"""Patience with a lock: who only asks whether a run is running holds it for a moment."""
 
 OnEpoch = Callable[[dict[str, Any], int], None]
 """(row of epochs.parquet, epochs in all) -> None."""
@@ -44,7 +46,7 @@ def run_lock(variant: str, seed: int) -> Iterator[None]:
     lock = FileLock(f"{path}.lock")
     owner = Path(f"{path}.owner")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
         number = owner.read_text() if owner.exists() else "unknown"
         raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None
@@ -287,7 +289,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             seed=seed,
             kind="baseline",
             status="done",
-            notes=[f"searched by the truth table's {signal.description}"],
+            notes=list(signal.notes),
             protocol=board.protocol,
             settings=settings.model_dump(mode="json"),
             protocol_settings={},

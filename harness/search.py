@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from harness.derivation import CHEAP_RULES, argmax_cell
 from harness.protocol import Protocol
 from harness.steps import Batch, Step
 from harness.streams import stream, torch_seed
-from harness.supernet import Supernet, SupernetSpec, statistics_untouched
+from harness.supernet import Supernet, SupernetSpec, nonzero_operations, statistics_untouched
 from harness.variant import Moment, Phase, Rebuild, Stop, Variant
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.float32}
@@ -67,7 +67,8 @@ class Search:
         self.meter = Meter(self.device)
         self.stop_reason: str | None = None
         self._streams: dict[str, np.random.Generator] = {}
-        self._stage_start, self._stage_epochs = 0, protocol.epochs
+        self._stage_start, self._stage_epochs = 0, variant.first_stage_epochs()
+        self._alpha_rows: list[dict[str, Any]] = []
         self.supernet = self._build(variant.supernet_spec(protocol_spec(protocol, data)))
         self.architecture = self._draw_architecture()
         self.weight_optimizer, self.alpha_optimizer = self._optimizers()
@@ -90,16 +91,21 @@ class Search:
         return parameters
 
     def _optimizers(self) -> tuple[torch.optim.SGD, torch.optim.Adam]:
-        weights, alpha = self.protocol.weights, self.protocol.alpha
+        weights, alpha = self.protocol.weights, self.variant.alpha_settings(self.protocol.alpha)
         weight_optimizer = torch.optim.SGD(
             self.supernet.parameters(),
             lr=weights.lr,
             momentum=weights.momentum,
             nesterov=weights.nesterov,
             weight_decay=weights.weight_decay,
+            foreach=True,
         )
+        # A group may be empty, a list of parameters may not.
         alpha_optimizer = torch.optim.Adam(
-            self.architecture.values(), lr=alpha.lr, betas=alpha.betas, weight_decay=alpha.weight_decay
+            [{"params": list(self.architecture.values())}],
+            lr=alpha.lr,
+            betas=alpha.betas,
+            weight_decay=alpha.weight_decay,
         )
         return weight_optimizer, alpha_optimizer
 
@@ -110,8 +116,11 @@ class Search:
             decision.transfer(old, self.supernet)
         if decision.fresh_alpha:
             self.architecture = self._draw_architecture()
-        self._stage_start, self._stage_epochs = self.epoch, decision.epochs
-        self.weight_optimizer, self.alpha_optimizer = self._optimizers()
+        if decision.epochs is not None:
+            self._stage_start, self._stage_epochs = self.epoch, decision.epochs
+        self.weight_optimizer, alpha_optimizer = self._optimizers()
+        if decision.fresh_alpha:
+            self.alpha_optimizer = alpha_optimizer
 
     # Steps
 
@@ -158,9 +167,11 @@ class Search:
                 self._alpha_step(step)
         self.epoch += 1
         row = self._row()
+        self._alpha_rows = self._read_alpha()
         row["seconds"] = time.perf_counter() - started
         row["peak_memory_bytes"] = peak_memory_bytes(self.device)
-        self._follow(self.variant.end_of_epoch(self))
+        if self.finite:  # a diverged search has no next epoch to decide about
+            self._follow(self.variant.end_of_epoch(self))
         return row
 
     def _follow(self, decision: object) -> None:
@@ -185,6 +196,7 @@ class Search:
         self.alpha_optimizer.step()
 
     def _weight_step(self, step: Step) -> None:
+        self.variant.before_weight_step(step)
         for weight, found in zip(step.weights.values(), step.weight_gradients(), strict=True):
             weight.grad = found
         clip = self.protocol.weights.clip
@@ -205,9 +217,13 @@ class Search:
         return matrix if matrix.ndim == 2 else matrix.mean(axis=0)
 
     def derive(self) -> tuple[Cell, dict[str, Cell]]:
-        """Return the variant's own answer, and the cell of every cheap rule."""
-        op_weights = self.derived_op_weights()
-        return self.variant.derive(self), {name: rule(op_weights) for name, rule in CHEAP_RULES.items()}
+        """Return the variant's own answer, and the cells of every cheap rule and of the variant's further names."""
+        self._streams = {}  # the answer is the same however often it is asked for
+        rules = {}
+        if self.architecture:
+            op_weights = self.derived_op_weights()
+            rules = {name: rule(op_weights) for name, rule in CHEAP_RULES.items()}
+        return self.variant.derive(self), {**rules, **self.variant.derived_cells(self)}
 
     def one_shot_accuracy(self, op_weights: Tensor, batches: Iterable[Batch]) -> float:
         """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5].
@@ -216,9 +232,11 @@ class Search:
         batch counts as a third of a forward-backward pass.
         """
         correct, images = 0, 0
+        own = self.variant.controls(self.architecture, self.moment(Phase.DERIVE))
+        controls = replace(own, active=nonzero_operations(op_weights))
         with torch.no_grad(), statistics_untouched(self.supernet), self.arithmetic():
             for inputs, labels in batches:
-                predicted = self.supernet(inputs, op_weights).argmax(dim=1)
+                predicted = self.supernet(inputs, op_weights, controls).argmax(dim=1)
                 correct += int((predicted == labels).sum())
                 images += len(labels)
                 self.passes += 1 / 3
@@ -236,23 +254,32 @@ class Search:
         return math.isfinite(losses) and all(bool(value.isfinite().all()) for value in self.architecture.values())
 
     def _row(self) -> dict[str, Any]:
-        op_weights = self.derived_op_weights()
         meter = self.meter
         return {
             "epoch": self.epoch,
-            "cell": str(argmax_cell(op_weights)),
             "train_loss": meter.ratio("train/loss", "train/batches"),
             "train_accuracy": 100 * meter.ratio("train/correct", "train/images"),
             "valid_loss": meter.ratio("valid/loss", "valid/batches"),
             "valid_accuracy": 100 * meter.ratio("valid/correct", "valid/images"),
-            **mixture_measures(op_weights),
+            **self._architecture_measures(),
             "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
             "gradient_norm": meter.ratio("gradient norm", "weight steps"),
             "clipped_share": meter.ratio("clipped", "weight steps"),
         }
 
+    def _architecture_measures(self) -> dict[str, Any]:
+        if not self.architecture:
+            return {"cell": None, **dict.fromkeys(("entropy", "margin", "skip_mass"), math.nan)}
+        op_weights = self.derived_op_weights()
+        return {"cell": str(argmax_cell(op_weights)), **mixture_measures(op_weights)}
+
     def alpha_rows(self) -> list[dict[str, Any]]:
-        """Return the current alpha and op weights as rows of alpha.parquet."""
+        """Return alpha and op weights at the end of the last epoch, before any rebuild, as rows of alpha.parquet."""
+        return self._alpha_rows
+
+    def _read_alpha(self) -> list[dict[str, Any]]:
+        if not self.architecture:
+            return []
         alpha = self.architecture["alpha"].detach().cpu().double().numpy()
         with torch.no_grad():
             weights = self.variant.op_weights(self.architecture, self.moment(Phase.DERIVE)).cpu().double().numpy()
@@ -303,7 +330,7 @@ class Search:
         self.weight_optimizer, self.alpha_optimizer = self._optimizers()
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
-        self.variant.load_state(state["variant"])
+        self.variant.load_state(on_device(state["variant"], self.device))
 
 
 def protocol_spec(protocol: Protocol, data: SearchData) -> SupernetSpec:
@@ -331,6 +358,17 @@ def spec_to_plain(spec: SupernetSpec) -> dict[str, Any]:
 def spec_from_plain(content: dict[str, Any]) -> SupernetSpec:
     """Return the specification of plain content."""
     return SupernetSpec(**{**content, "shape": Shape(**content["shape"])})
+
+
+def on_device(content: Any, device: torch.device) -> Any:
+    """Return plain content with a copy of each of its tensors on the device."""
+    if isinstance(content, Tensor):
+        return content.to(device, copy=True)
+    if isinstance(content, dict):
+        return {key: on_device(value, device) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(on_device(value, device) for value in content)
+    return content
 
 
 def mixture_measures(op_weights: np.ndarray) -> dict[str, float]:

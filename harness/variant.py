@@ -17,7 +17,7 @@ from torch import Tensor
 from harness import hypergradient
 from harness.cell import EDGES, OPERATIONS, Cell
 from harness.derivation import argmax_cell
-from harness.protocol import Protocol
+from harness.protocol import AlphaSettings, Protocol
 from harness.protocol import Settings as BaseSettings
 from harness.supernet import Controls, SupernetSpec
 
@@ -79,13 +79,14 @@ class Stop:
 class Rebuild:
     """Build the supernet anew before the next epoch.
 
-    `epochs` is the length of the new stage, over which the learning rate falls again. `transfer` receives the
-    old and the new supernet and carries weights over; without it the weights start afresh. `fresh_alpha` draws
-    alpha anew.
+    `epochs` is the length of the new stage, over which the learning rate falls again; None lets it go on falling as
+    if nothing had happened. `transfer` receives the old and the new supernet and carries weights over; without it the
+    weights start afresh. The optimiser of the weights always does. `fresh_alpha` draws alpha anew and resets its
+    optimiser; otherwise both go on.
     """
 
     spec: SupernetSpec
-    epochs: int
+    epochs: int | None
     fresh_alpha: bool = True
     transfer: Callable[[torch.nn.Module, torch.nn.Module], None] | None = None
 
@@ -117,9 +118,20 @@ class Variant:
         """Return the supernet to begin with, given the protocol's."""
         return spec
 
+    def first_stage_epochs(self) -> int:
+        """Return over how many epochs the learning rate falls at first: all, unless the net is rebuilt on the way."""
+        return self.protocol.epochs
+
     def architecture_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each architecture parameter; each starts as small normal noise."""
+        """Return the shape of each architecture parameter; each starts as small normal noise.
+
+        A method without any returns {}: its epochs have no cell, no entropy and no alpha, only its answer counts.
+        """
         return {"alpha": (len(EDGES), len(OPERATIONS))}
+
+    def alpha_settings(self, settings: AlphaSettings) -> AlphaSettings:
+        """Return the settings of alpha's optimiser, given the protocol's."""
+        return settings
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return what multiplies the operations' outputs: [6, 5], or [cells, 6, 5]."""
@@ -137,6 +149,9 @@ class Variant:
         """Return a scalar that is added to the validation loss of alpha."""
         return None
 
+    def before_weight_step(self, step: "Step") -> None:
+        """Act before the network weights move."""
+
     def after_weight_step(self, step: "Step") -> None:
         """Act after the network weights moved."""
 
@@ -148,9 +163,13 @@ class Variant:
         """Return the cell that the finished search answers with."""
         return argmax_cell(search.derived_op_weights())
 
+    def derived_cells(self, search: "Search") -> dict[str, Cell]:
+        """Return cells to record by name beside the answer, for a search that finds more than one."""
+        return {}
+
     def state(self) -> dict[str, Any]:
         """Return what a resumed search needs to know: tensors, numbers, strings, and lists and dicts of them."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Take back what `state` returned: a copy whose tensors are on the search's device."""

@@ -1,5 +1,7 @@
 import copy
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,24 @@ def tiny_params(**changes: Any) -> dict[str, Any]:
         "protocols": {"tiny": copy.deepcopy(TINY_PROTOCOL)},
     }
     return {**content, **changes}
+
+
+PIPELINE_PARTS = (
+    *("harness", "variants", "pipelines", "reports"),
+    *(".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml"),
+)
+
+
+def copy_project(folder: Path, *more: str) -> None:
+    """Copy what `dvc repro` needs, and more parts of the project, into a git repository of its own."""
+    for part in (*PIPELINE_PARTS, *more):
+        source, target = ROOT / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "generated"))
+        else:
+            shutil.copy(source, target)
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
 
 
 def write_params(folder: Path, content: dict[str, Any]) -> None:

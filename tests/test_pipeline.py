@@ -2,16 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.conftest import ROOT, tiny_params, write_params
-
-PARTS = ("harness", "variants", "pipelines", "reports", ".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml")
+from tests.conftest import copy_project, tiny_params, write_params
 
 
 def dvc(folder: Path, *arguments: str, check: bool = True) -> str:
@@ -30,14 +27,7 @@ def ran(output: str) -> set[str]:
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board")
-    for part in PARTS:
-        source, target = ROOT / part, folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "generated"))
-        else:
-            shutil.copy(source, target)
-    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    copy_project(folder)
     write_params(folder, tiny_params(seeds=[0]))
     dvc(folder, "repro")
     return folder

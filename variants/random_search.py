@@ -1,7 +1,7 @@
 """Random search: the control for every search that claims to be one."""
 
 from harness.baseline import Baseline
-from harness.cell import CELL_COUNT, Cell
+from harness.cell import Cell, random_cell
 
 
 class RandomSearch(Baseline):
@@ -13,4 +13,4 @@ class RandomSearch(Baseline):
 
     def propose(self) -> Cell:
         """Return a uniform draw from the 15,625 cells."""
-        return Cell.from_index(int(self.random.integers(CELL_COUNT)))
+        return random_cell(self.random)

@@ -1,0 +1,144 @@
+"""The beginning of a new variant: a file that runs as it is, its entry in params.yaml, its test and its page."""
+
+import datetime
+import keyword
+import re
+from pathlib import Path
+from string import Template
+
+from harness import registry
+from harness.errors import UserError
+from harness.files import whole_file
+from harness.project import add_variant
+from harness.protocol import load_board
+
+VARIANT = Template('''"""$title: say in one sentence what differs from DARTS."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from harness.protocol import Settings as BaseSettings
+from harness.variant import Architecture, Moment, Variant
+
+
+class $class_name(Variant):
+    """Say how it works, and name the equation. This example divides alpha by a temperature before the softmax."""
+
+    name = "$name"
+    citation = "Unpublished, $year."
+    axis = "op weights: a softmax with a temperature"
+
+    class Settings(BaseSettings):
+        """Settings of the example."""
+
+        temperature: float = Field(default=2.0, gt=0)
+        """Divides alpha; 1 is DARTS, more is softer."""
+
+    def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
+        """Return softmax(alpha / temperature), [6, 5]."""
+        return torch.softmax(architecture["alpha"] / self.settings.temperature, dim=-1)
+''')
+
+TEST = Template("""import torch
+
+from harness.variant import Phase
+from tests.variants.searches import tiny_search
+from variants.$module import $class_name
+
+
+def test_the_temperature_takes_the_root_of_every_ratio() -> None:
+    search = tiny_search($class_name, {"temperature": 2.0})
+    alpha = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]).repeat(6, 1)
+    found = search.variant.op_weights({"alpha": alpha}, search.moment(Phase.DERIVE))
+    darts = torch.softmax(alpha, dim=1)
+    assert torch.allclose(found[:, 1:] / found[:, :1], (darts[:, 1:] / darts[:, :1]).sqrt())
+    assert torch.allclose(found.sum(dim=1), torch.ones(6))
+""")
+
+PAGE = Template("""# $name
+
+$title: say in one sentence what differs from DARTS.
+
+> Unpublished, $year.
+
+## Idea
+
+Three sentences.
+
+## Equations
+
+- op weights: $$p_e = \\mathrm{softmax}(A_e / T)$$
+
+## What differs from DARTS
+
+The op weights only. A step costs 2 forward-backward passes.
+
+## Departures from the paper
+
+None.
+
+## Settings
+
+| name | default | meaning |
+|---|---|---|
+| `temperature` | 2.0 | $$T$$, divides alpha; 1 is DARTS, more is softer |
+
+## Published on NAS-Bench-201
+
+None found.
+
+## Run it
+
+    dartsboard search $name --seed 0
+""")
+
+SETTINGS = {"temperature": 2.0}
+
+
+def new_variant(name: str) -> list[Path]:
+    """Write the files of a new variant below the current folder, and return what was written.
+
+    Raises:
+        UserError: the name is taken or no name, this is not the project's folder, or a file cannot be written; then
+            everything is as it was.
+    """
+    module = name.replace("-", "_")
+    _check_name(name, module)
+    load_board()
+    words = {
+        "name": name,
+        "module": module,
+        "class_name": "".join(part.capitalize() for part in name.split("-")),
+        "title": name.replace("-", " ").capitalize(),
+        "year": str(datetime.datetime.now(tz=datetime.UTC).year),
+    }
+    files = {
+        Path("variants", f"{module}.py"): VARIANT,
+        Path("tests", "variants", f"test_{module}.py"): TEST,
+        Path("docs", "variants", f"{name}.md"): PAGE,
+    }
+    for path in files:
+        if path.exists():
+            raise UserError(f"{path} exists already: choose another name")
+        if not path.parent.is_dir():
+            raise UserError(f"{path.parent} is missing: run dartsboard in the project's folder")
+    try:
+        for path, template in files.items():
+            with whole_file(path) as staging:
+                staging.write_text(template.substitute(words))
+        add_variant(name, SETTINGS)
+    except UserError:
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
+    return [*files, Path("params.yaml")]
+
+
+def _check_name(name: str, module: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
+        raise UserError(
+            f"{name!r} is no name for a variant, expected small letters, digits and hyphens, like my-variant"
+        )
+    if name in registry.methods():
+        raise UserError(f"there is a method named {name!r} already: choose another name")

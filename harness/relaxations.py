@@ -1,0 +1,17 @@
+"""Maps from logits to op weights other than the softmax."""
+
+import torch
+from torch import Tensor
+
+
+def sparsemax(logits: Tensor) -> Tensor:
+    """Return the Euclidean projection of the last dimension on the probability simplex; it has exact zeros.
+
+    Martins and Astudillo, From Softmax to Sparsemax, ICML 2016, algorithm 1. Gradients flow through.
+    """
+    ordered = logits.sort(dim=-1, descending=True).values
+    rank = torch.arange(1, logits.shape[-1] + 1, dtype=logits.dtype, device=logits.device)
+    sums = ordered.cumsum(dim=-1) - 1
+    support = (rank * ordered > sums).sum(dim=-1, keepdim=True)
+    threshold = sums.gather(-1, support - 1) / support
+    return (logits - threshold).clamp(min=0)

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import baseline_bands
+from benchmarks.baseline_bands import TABLE, compare, main, read_table
+
+RUNS = 40
+
+
+@pytest.fixture(scope="module")
+def rows(reference_data: Path) -> pd.DataFrame:
+    return compare(read_table(reference_data / TABLE), RUNS)
+
+
+def test_every_baseline_scores_what_an_independent_simulation_scored(rows: pd.DataFrame) -> None:
+    assert len(rows) == 3 * 4 * 3 + 1
+    far = rows[rows["difference"].abs() > 4 * rows["standard error"]]
+    assert far.empty, far.to_string()
+    known = rows.dropna(subset="reference sd")
+    assert (known["sd"] / known["reference sd"]).between(0.6, 1.6).all()
+
+
+def test_the_order_that_the_literature_reports(rows: pd.DataFrame) -> None:
+    at_100 = rows[(rows["evaluations"] == 100) & (rows["data set"] == "CIFAR-10")].set_index("baseline")["mean"]
+    assert at_100["regularized-evolution"] > at_100["random-search"] + 0.1
+    assert at_100["reinforce lr=0.5"] < at_100["reinforce"] - 0.3
+
+
+def test_the_page_says_how_it_was_made(reference_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baseline_bands, "RESULTS", tmp_path)
+    monkeypatch.setattr(baseline_bands, "ENTRIES", baseline_bands.ENTRIES[:1])
+    result = CliRunner().invoke(main, [str(reference_data / TABLE), "--runs", "3"])
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "baseline_bands.md").read_text()
+    assert all(part in text for part in ("- command:", "- versions:", "- hardware:", "- date:", TABLE))
+    assert len(pd.read_csv(tmp_path / "baseline_bands.csv")) == 4 * 3
+
+
+def test_a_missing_table_is_one_sentence(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [str(tmp_path / "absent.parquet")])
+    assert result.exit_code == 1
+    assert "is missing" in result.output
+    assert "Traceback" not in result.output

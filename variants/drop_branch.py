@@ -1,0 +1,53 @@
+"""DropBranch: dropout of the whole skip branch, for each sample by itself."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from harness.cell import EDGES, OPERATIONS, SKIP
+from harness.protocol import Settings
+from harness.supernet import Controls
+from harness.variant import Architecture, Moment, Phase, Variant
+
+
+class DropBranch(Variant):
+    """Multiply the skip output by m / (1 - p) with m ~ Bernoulli(1 - p), for each cell, edge and sample."""
+
+    name = "drop-branch"
+    citation = (
+        "Own definition. Nearest: Chen, Xie, Wu and Tian. Progressive DARTS. ICCV 2019, arXiv 1904.12760 (dropout of "
+        "the elements of the skip output)."
+    )
+    axis = "network: dropout of the skip branch"
+    departures = (
+        "There is no paper of this name to follow: the output is divided by 1 - p, so that its mean and that of "
+        "alpha's gradient are those of DARTS, and nothing but the skip branch is touched.",
+    )
+
+    class Settings(Settings):
+        """Settings of the dropout."""
+
+        probability: float = Field(default=0.2, ge=0, lt=1)
+        """p, at the start of the search."""
+        schedule: Literal["constant", "decaying"] = "decaying"
+        """`decaying`: p falls linearly to 0 at the end."""
+
+    def probability(self, moment: Moment) -> float:
+        """Return p of the current step."""
+        share = 1.0 if self.settings.schedule == "constant" else 1 - moment.progress
+        return float(self.settings.probability * share)
+
+    def controls(self, architecture: Architecture, moment: Moment) -> Controls:
+        """Return the factors of the skip outputs; a fresh draw in each of the two phases of a step."""
+        probability = self.probability(moment)
+        if moment.phase is Phase.DERIVE or probability == 0:
+            return Controls()
+        cells = 3 * self.protocol.network.cells_per_stage
+        stream = moment.stream(f"drop-branch/{moment.phase.value}")
+        kept = stream.random((cells, len(EDGES), moment.batch_size)) >= probability
+        scale = torch.ones(
+            (cells, len(EDGES), len(OPERATIONS), moment.batch_size), dtype=moment.dtype, device=moment.device
+        )
+        scale[:, :, OPERATIONS.index(SKIP)] = torch.as_tensor(kept / (1 - probability)).to(scale)
+        return Controls(operation_scale=scale)

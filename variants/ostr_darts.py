@@ -1,0 +1,45 @@
+"""OStr-DARTS: the supernet of DARTS, read by the strength of its operations instead of alpha."""
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from harness.cell import Cell
+from harness.derivation import argmax_without_none
+from harness.operation_strength import operation_strength
+from harness.protocol import Settings
+from harness.variant import Variant
+
+if TYPE_CHECKING:
+    from harness.search import Search
+
+
+class OStrDarts(Variant):
+    """Keep on each edge the operation whose removal would change the validation loss most, to first order."""
+
+    name = "ostr-darts"
+    citation = (
+        "Yang, Zheng, Han, Song, Huang and Li. OStr-DARTS: Differentiable Neural Architecture Search Based on "
+        "Operation Strength. IEEE Transactions on Cybernetics 2024, arXiv 2409.14433."
+    )
+    axis = "derivation: operation strength"
+    departures = (
+        "The strength is |sum over cells of p dL/dp|, the first-order effect of removing an operation from all cells: "
+        "the paper's idea in our own formula, for its exact formula was not at hand.",
+        "`none` has strength 0 by construction, for its output is zero, and is never selected.",
+    )
+
+    class Settings(Settings):
+        """Settings of the strength."""
+
+        batches: int | None = Field(default=None, ge=20)
+        """Validation batches that the strength is the mean of; null for all there are."""
+        absolute_in_cells: bool = False
+        """Sum the magnitudes of the cells' effects, so that effects of opposite sign do not cancel."""
+
+    def derive(self, search: "Search") -> Cell:
+        """Return the strongest operation of each edge."""
+        batches = search.data.evaluation_batches("valid", search.data.batch_size)
+        some = islice(batches, self.settings.batches)
+        return argmax_without_none(operation_strength(search, some, absolute_in_cells=self.settings.absolute_in_cells))

@@ -1,0 +1,98 @@
+"""Random search with parameter sharing: the shared weights of DARTS without its alpha."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from harness.cell import EDGES, OPERATIONS, Cell, random_cell
+from harness.operation_strength import best_of_k
+from harness.protocol import Protocol
+from harness.protocol import Settings as BaseSettings
+from harness.search import Search
+from harness.steps import Step
+from harness.supernet import Controls, nonzero_operations
+from harness.variant import Architecture, Moment, Phase, Variant
+
+
+class RandomSearchWithSharing(Variant):
+    """Train the weights on one random cell a step, the same at all positions; answer with the best of many cells.
+
+    A cell is scored by its one-shot accuracy: that of the shared weights under the cell's one-hot op weights. What
+    DARTS finds beyond this control comes from alpha.
+    """
+
+    name = "rsps"
+    citation = "Li and Talwalkar. Random Search and Reproducibility for NAS. UAI 2019, arXiv 1902.07638."
+    axis = "no alpha: weights trained on random cells, best of many by one-shot accuracy"
+    departures: ClassVar[tuple[str, ...]] = (
+        "All candidates are scored on one batch, which the seed fixes, so that their scores differ by the cell alone; "
+        "NAS-Bench-201 takes the next batch for each.",
+        "Scores use the statistics of their batch, since running ones mix all cells that were trained.",
+        "100 candidates, as in NAS-Bench-201 (Dong and Yang 2020); the paper trains its best candidates again.",
+    )
+    passes_per_step = 1.0
+
+    class Settings(BaseSettings):
+        """How the answer is chosen."""
+
+        candidates: int = Field(default=100, ge=1)
+        """Cells drawn at the end, of which the one with the best one-shot accuracy is the answer."""
+        candidate_images: int = Field(default=512, ge=1)
+        """Validation images that the candidates are scored on; all of them if there are fewer."""
+
+    def __init__(self, settings: Any, protocol: Protocol):
+        super().__init__(settings, protocol)
+        self._drawn_at: tuple[int, int] | None = None
+        self._drawn: Cell
+
+    def architecture_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return nothing: there is no alpha."""
+        return {}
+
+    def alpha_gradient(self, step: Step) -> Architecture | None:
+        """Return None: there is no alpha step."""
+        return None
+
+    def draw_cells(self, architecture: Architecture, generator: np.random.Generator, count: int) -> list[Cell]:
+        """Return uniform draws."""
+        return [random_cell(generator) for _ in range(count)]
+
+    def cell_of_step(self, architecture: Architecture, moment: Moment) -> Cell:
+        """Return the cell that the weights are trained on in this step; drawn once, so that repeated passes agree."""
+        if self._drawn_at != (moment.epoch, moment.step):
+            self._drawn_at = moment.epoch, moment.step
+            (self._drawn,) = self.draw_cells(architecture, moment.stream("trained-cell"), 1)
+        return self._drawn
+
+    def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
+        """Return one-hot op weights for a weight step, else those of `policy`."""
+        if moment.phase is not Phase.WEIGHTS:
+            return self.policy(architecture, moment)
+        return one_hot(self.cell_of_step(architecture, moment)).to(device=moment.device, dtype=moment.dtype)
+
+    def policy(self, architecture: Architecture, moment: Moment) -> Tensor:
+        """Return the probability of each operation when a cell is drawn, [6, 5]."""
+        shape = len(EDGES), len(OPERATIONS)
+        return torch.full(shape, 1 / len(OPERATIONS), dtype=moment.dtype, device=moment.device)
+
+    def controls(self, architecture: Architecture, moment: Moment) -> Controls:
+        """Let a weight step compute its cell alone."""
+        if moment.phase is not Phase.WEIGHTS:
+            return super().controls(architecture, moment)
+        return Controls(active=nonzero_operations(one_hot(self.cell_of_step(architecture, moment))))
+
+    def derive(self, search: Search) -> Cell:
+        """Return the candidate with the best one-shot accuracy."""
+        generator = search.moment(Phase.DERIVE).stream("candidates")
+        cells = self.draw_cells(search.architecture, generator, self.settings.candidates)
+        batch = search.data.probe_batch("valid", self.settings.candidate_images)
+        return best_of_k(search, cells, [batch])
+
+
+def one_hot(cell: Cell) -> Tensor:
+    """Return the op weights [6, 5] that select one cell, integers on the host."""
+    return F.one_hot(torch.tensor(cell.codes), len(OPERATIONS))

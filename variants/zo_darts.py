@@ -1,0 +1,145 @@
+"""ZO-DARTS: the alpha gradient along a random direction, from a twin network trained beside the search."""
+
+import copy
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from harness import hypergradient
+from harness.protocol import AlphaSettings, Settings
+from harness.steps import Step
+from harness.variant import Architecture, Phase, Variant
+
+
+class Twin:
+    """A second set of weights that is trained as the search's own, but at alpha + mu z."""
+
+    def __init__(self, step: Step, direction: Architecture, mu: Tensor):
+        """Start from the current weights and the current state of their optimiser."""
+        self.direction = direction
+        self.mu = mu
+        self.steps = 0
+        self.architecture = {
+            name: value.detach() + mu.to(value.dtype) * direction[name] for name, value in step.architecture.items()
+        }
+        self.weights = {name: weight.detach().clone().requires_grad_() for name, weight in step.weights.items()}
+        self.optimizer = torch.optim.SGD(self.weights.values())
+        self.optimizer.load_state_dict(copy.deepcopy(step.search.weight_optimizer.state_dict()))
+
+    def follow(self, step: Step) -> None:
+        """Make the weight step of this batch: same rate, momentum, weight decay, clipping and controls."""
+        loss = step.train_loss(self.weights, self.architecture)
+        gradients = torch.autograd.grad(loss, list(self.weights.values()), allow_unused=True)
+        for weight, found in zip(self.weights.values(), gradients, strict=True):
+            weight.grad = found
+        clip = step.search.protocol.weights.clip
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights.values(), clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = step.learning_rate
+        self.optimizer.step()
+        self.steps += 1
+
+    def state(self) -> dict[str, Any]:
+        """Return plain content that `restored` takes back."""
+        return {
+            "direction": self.direction,
+            "mu": self.mu,
+            "steps": self.steps,
+            "architecture": self.architecture,
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Twin":
+        """Return the twin of a saved state."""
+        twin = cls.__new__(cls)
+        twin.direction, twin.mu, twin.steps = state["direction"], state["mu"], state["steps"]
+        twin.architecture = state["architecture"]
+        twin.weights = {name: weight.requires_grad_() for name, weight in state["weights"].items()}
+        twin.optimizer = torch.optim.SGD(twin.weights.values())
+        twin.optimizer.load_state_dict(state["optimizer"])
+        return twin
+
+
+class ZoDarts(Variant):
+    """Estimate how alpha moves the trained weights by a finite difference along a random direction z.
+
+    Every T weight steps G = h z, h = <dL_valid/d alpha, z> + <(w~ - w) / mu, dL_valid/dw>, where the twin weights w~
+    made the same T steps at alpha + mu z. Then a new z, and a new twin that starts from w.
+    """
+
+    name = "zo-darts"
+    citation = "Xie, Huang, Xu and Shi. ZO-DARTS: Differentiable Architecture Search with Zeroth-Order. ICASSP 2023."
+    axis = "alpha gradient: zeroth order, a twin network"
+    departures: ClassVar[tuple[str, ...]] = (
+        "The twin starts with a copy of the momentum buffers and takes the same Nesterov steps, and its alpha is "
+        "frozen: in the published code its optimiser starts afresh, without Nesterov, and trains the twin's alpha too, "
+        "so that the difference of the weights shows the difference of the optimisers.",
+        "mu has a floor: at the start 0.005 times the norm of alpha is about 3e-5, and float32 weights that differ by "
+        "so little differ mostly by rounding.",
+        "Batch size, weight optimiser and number of epochs are the protocol's; the paper's are 256, 0.1 to 0.001, 50.",
+        "Alpha's learning rate follows the protocol's, so that alpha has the same reach as in DARTS; the paper's 0.015 "
+        "has about that reach (7) in its own batches of 256, and five times as much in batches of 64.",
+    )
+    passes_per_step = 2.1
+
+    class Settings(Settings):
+        """Settings of the estimate."""
+
+        steps: int = Field(default=10, ge=1)
+        """T: weight steps between two steps of alpha, and the twin's length of life."""
+        mu_scale: float = Field(default=0.005, gt=0)
+        """mu over the L2 norm of alpha."""
+        mu_floor: float = Field(default=0.01, ge=0)
+        """Smallest mu."""
+        alpha_lr: float | None = Field(default=None, gt=0)
+        """Learning rate of alpha; null: T times the protocol's, for alpha moves once in T steps."""
+
+    _twin: Twin | None = None
+
+    def alpha_settings(self, settings: AlphaSettings) -> AlphaSettings:
+        """Return the protocol's settings with the method's learning rate."""
+        own = self.settings
+        return settings.model_copy(update={"lr": own.alpha_lr or own.steps * settings.lr})
+
+    def before_weight_step(self, step: Step) -> None:
+        """Draw a direction and start a twin, if there is none."""
+        if self._twin is None:
+            norm = torch.nn.utils.get_total_norm([value.detach() for value in step.architecture.values()])
+            mu = (self.settings.mu_scale * norm.double()).clamp(min=self.settings.mu_floor)
+            self._twin = Twin(step, unit_direction(step), mu)
+
+    def after_weight_step(self, step: Step) -> None:
+        """Let the twin make the same step."""
+        assert self._twin is not None
+        self._twin.follow(step)
+
+    def alpha_gradient(self, step: Step) -> Architecture | None:
+        """Return G once the twin has made its T steps, and end the twin."""
+        twin = self._twin
+        if twin is None or twin.steps < self.settings.steps:
+            return None
+        self._twin = None
+        return hypergradient.zeroth_order(
+            step.valid_loss, step.weights, twin.weights, step.architecture, direction=twin.direction, mu=twin.mu
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return the twin."""
+        return {"twin": self._twin and self._twin.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the twin back."""
+        self._twin = state["twin"] and Twin.restored(state["twin"])
+
+
+def unit_direction(step: Step) -> Architecture:
+    """Draw z uniformly from the unit sphere of all architecture parameters together."""
+    random = step.moment(Phase.WEIGHTS).stream("direction")
+    normal = {name: random.standard_normal(tuple(value.shape)) for name, value in step.architecture.items()}
+    norm = sum(float((part**2).sum()) for part in normal.values()) ** 0.5
+    return {name: torch.as_tensor(normal[name] / norm).to(value) for name, value in step.architecture.items()}

@@ -1,0 +1,46 @@
+"""ZO-DARTS+: ZO-DARTS with op weights by sparsemax under a falling temperature."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from harness.relaxations import sparsemax
+from harness.variant import Architecture, Moment
+from variants.zo_darts import ZoDarts
+
+
+class ZoDartsPlus(ZoDarts):
+    """Op weights are sparsemax(alpha / tau): an op weight is exactly zero long before alpha is extreme."""
+
+    name = "zo-darts-plus"
+    citation = (
+        "Xie, Lomurno, Gambella, Ardagna, Roveri, Matteucci and Shi. An Efficient Neural Architecture Search Model for "
+        "Medical Image Classification. ESANN 2024, arXiv 2405.03462."
+    )
+    axis = "alpha gradient: zeroth order; relaxation: sparsemax"
+    departures: ClassVar[tuple[str, ...]] = (
+        *ZoDarts.departures,
+        "The temperature falls at shares of the search: every 5 epochs of 50, as in the paper, whatever the length.",
+    )
+
+    class Settings(ZoDarts.Settings):
+        """Settings of the temperature."""
+
+        temperature: float = Field(default=1.5, gt=0)
+        """tau at the start."""
+        temperature_decay: float = Field(default=0.9, gt=0, le=1)
+        """Factor on tau at the end of each period; the paper's medical images: 0.75."""
+        temperature_periods: int = Field(default=10, ge=1)
+        """Periods of constant tau in the whole search."""
+
+    def temperature(self, moment: Moment) -> float:
+        """Return tau of the current epoch."""
+        settings = self.settings
+        epoch = min(moment.epoch, moment.epochs - 1)
+        period = epoch * settings.temperature_periods // moment.epochs
+        return float(settings.temperature * settings.temperature_decay**period)
+
+    def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
+        """Return sparsemax(alpha / tau)."""
+        return sparsemax(architecture["alpha"] / self.temperature(moment))
