@@ -1,5 +1,6 @@
 # make run     the whole board, ends with the path of the report
 # make test    the tests
+# make slow    the tests that take longer than a minute each
 # make lint    style and types
 # Needs Python 3.11 or newer, make and git; makes .venv first when it is missing.
 
@@ -9,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Many small processes: more threads than that only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint
+.PHONY: run test slow lint
 
 run: .venv/installed
 	$(BIN)/dvc repro
@@ -17,6 +18,9 @@ run: .venv/installed
 
 test: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile
+
+slow: .venv/installed
+	$(BIN)/pytest -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -90,6 +90,7 @@ def _op_weights_of_cells(search: "Search") -> Tensor:
 
 def _loss(search: "Search", op_weights: Tensor, batch: "Batch") -> Tensor:
     images, labels = batch
+    controls = search.variant.controls(search.architecture, search.moment(Phase.DERIVE, batch_size=len(labels)))
     with search.arithmetic():
-        logits = search.supernet(images, op_weights)
+        logits = search.supernet(images, op_weights, controls)
     return F.cross_entropy(logits.to(search.dtype), labels)

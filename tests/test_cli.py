@@ -1,0 +1,415 @@
+"""Every command of `dartsboard`; a mistake of the user is one line on stderr and exit status 2."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cell import CELL_COUNT, RESIDUAL, Shape
+from harness.cli import main
+from harness.images import IMAGES, decode, write_cached
+from harness.protocol import load_board
+from harness.record import read_record
+from harness.truth import TRUTH_FILE
+from harness.truth_sources import import_truth
+from tests.conftest import ROOT, tiny_params, write_params
+
+HEAVY = {"torch", "mlflow", "pandas", "pyarrow", "matplotlib", "sklearn", "torchvision", "dvc"}
+COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    write_params(folder, tiny_params())
+    write_cached(folder / IMAGES, decode(load_board(folder / "params.yaml").chosen.data))
+    import_truth(load_board(folder / "params.yaml").truth, folder / TRUTH_FILE)
+    return folder
+
+
+@pytest.fixture
+def board(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml, images and truth of its own, as the current folder."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def dartsboard(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def succeeds(*arguments: str) -> str:
+    result = dartsboard(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def fails(*arguments: str) -> str:
+    """The one line that a mistake is told in."""
+    result = dartsboard(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("error: ").strip()
+
+
+def in_a_process(folder: Path, *arguments: str, prepare: Callable[[], None] | None = None) -> tuple[int, str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, text=True, preexec_fn=prepare
+    )
+    return result.returncode, result.stderr
+
+
+def set_in_params(keys: str, value: Any) -> None:
+    content = tiny_params()
+    *path, last = keys.split("/")
+    section = content
+    for key in path:
+        section = section[key]
+    section[last] = value
+    write_params(Path(), content)
+
+
+class TestHelp:
+    def test_it_answers_at_once(self, tmp_path: Path) -> None:
+        spent = []
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            assert in_a_process(tmp_path, "--help")[0] == 0
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert min(spent) < 0.5  # of a processor, so that a busy machine does not count
+
+    def test_it_imports_nothing_heavy(self, tmp_path: Path) -> None:
+        code = textwrap.dedent("""
+            import sys
+            from harness.cli import main
+            main(["--help"], standalone_mode=False)
+            print(*sys.modules, file=sys.stderr)
+        """)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stderr
+        assert not HEAVY & set(result.stderr.split())
+        for name in main.commands:
+            assert f"  {name} " in result.stdout
+
+    def test_every_command_explains_itself(self) -> None:
+        def walk(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+            yield words
+            for name, inner in getattr(command, "commands", {}).items():
+                assert inner.help, name
+                yield from walk(inner, (*words, name))
+
+        for words in walk(main, ()):
+            assert "Usage:" in succeeds(*words, "--help")
+
+
+class TestCell:
+    def test_it_is_described(self) -> None:
+        content = json.loads(succeeds("cell", "9930", "--json"))
+        assert content["string"] == str(RESIDUAL)
+        assert content["parameters"] == RESIDUAL.parameters(Shape())
+        assert json.loads(succeeds("cell", content["string"], "--json")) == content
+        assert f"parameters: {content['parameters']}" in succeeds("cell", "9930")
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("15625", "cell index 15625 is out of range, expected 0 to 15624"),
+            ("hello", "'hello' is no cell, expected the form |"),
+            ("|skip_connect~0|+|none~0|none~1|+|none~0|none~1|sep_conv~2|", "edge 2>3: 'sep_conv' is no operation"),
+            ("|skip_connect~0|+|none~0|none~0|+|none~0|none~1|none~2|", "edge 0>2 stands twice"),
+            ("", "'' is no cell"),
+        ],
+    )
+    def test_what_is_no_cell_is_told(self, text: str, sentence: str) -> None:
+        assert sentence in fails("cell", text)
+
+
+class TestParams:
+    @pytest.mark.parametrize(
+        ("keys", "value", "sentence"),
+        [
+            ("seedz", [0], "params.yaml: unknown key 'seedz', did you mean 'seeds'?"),
+            (
+                "protocols/tiny/network/chanels",
+                4,
+                "unknown key 'protocols.tiny.network.chanels', did you mean 'channels'?",
+            ),
+            ("protocols/tiny/epochs", "three", "protocols.tiny.epochs: input should be a valid integer, not 'three'"),
+            (
+                "protocols/tiny/batch_size",
+                1,
+                "protocols.tiny.batch_size: input should be greater than or equal to 2, not 1",
+            ),
+            ("seeds", [0, 0], "seeds: expected distinct numbers from 0 up"),
+            ("protocol", "tinny", "there is no protocol 'tinny', did you mean 'tiny'?"),
+            ("variants", {"dart": {}}, "there is no variant 'dart', did you mean 'darts'?"),
+            (
+                "variants",
+                {"darts-2nd": {"radius": "big"}},
+                "variants.darts-2nd: radius: input should be a valid number",
+            ),
+            (
+                "baselines",
+                {"random-search": {"evaluations": 0}},
+                "baselines.random-search: evaluations: input should be",
+            ),
+            ("baselines", {"random-serch": {}}, "there is no variant 'random-serch', did you mean 'random-search'?"),
+            ("truth", {"source": "table", "path": None}, "the source 'table' needs a path"),
+        ],
+    )
+    def test_a_mistake_is_told_with_its_place(self, board: Path, keys: str, value: Any, sentence: str) -> None:
+        set_in_params(keys, value)
+        assert sentence in fails("status")
+        assert not (board / "runs").exists()
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("", "is empty or no mapping"),
+            ("a: [1", "is no YAML"),
+            ("- 1", "is empty or no mapping"),
+            ("\x00", "is no YAML"),
+        ],
+    )
+    def test_a_file_that_is_no_mapping_is_told(self, board: Path, text: str, sentence: str) -> None:
+        Path("params.yaml").write_text(text)
+        for command in (["status"], ["search", "darts", "--seed", "0"], ["prune"]):
+            assert sentence in fails(*command)
+
+    def test_a_missing_file_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for command in (["status"], ["search", "darts", "--seed", "0"], ["prune"], ["ui"], ["sync"]):
+            assert fails(*command) == "params.yaml is missing: run dartsboard in the project's folder"
+        assert not list(tmp_path.iterdir())
+
+
+class TestSearch:
+    def test_a_search_and_a_baseline_leave_their_records(self, board: Path) -> None:
+        for name in ("darts", "random-search"):
+            assert succeeds("search", name, "--seed", "0").startswith("done: |")
+            assert read_record(board / "runs" / name / "seed-0").status == "done"
+
+    def test_an_unknown_variant_is_told_with_the_nearest(self, board: Path) -> None:
+        assert fails("search", "dart", "--seed", "0") == "there is no variant 'dart', did you mean 'darts'?"
+
+    def test_options_are_checked(self, board: Path) -> None:
+        for arguments in (["darts"], ["darts", "--seed", "-1"], ["darts", "--seed", "x"], []):
+            result = dartsboard("search", *arguments)
+            assert result.exit_code == 2
+            assert "Error: " in result.stderr
+
+    def test_missing_images_are_told(self, board: Path) -> None:
+        shutil.rmtree(IMAGES)
+        assert "is missing: run `dvc repro data`" in fails("search", "darts", "--seed", "0")
+        assert not Path("runs").exists()
+
+    def test_a_truncated_cache_is_told(self, board: Path) -> None:
+        largest = max(IMAGES.iterdir(), key=lambda path: path.stat().st_size)
+        largest.write_bytes(largest.read_bytes()[:-10])
+        assert f"{largest} is damaged" in fails("search", "darts", "--seed", "0")
+        assert not Path("runs").exists()
+
+    def test_images_of_another_protocol_are_told(self, board: Path) -> None:
+        set_in_params("protocols/tiny/data/limit", 9)
+        assert "was decoded with data.limit 8, not 9: run `dvc repro data`" in fails("search", "darts", "--seed", "0")
+
+    @pytest.mark.parametrize("damage", ["missing", "truncated", "text", "another table"])
+    def test_truth_that_cannot_be_read_is_told(self, board: Path, damage: str) -> None:
+        content = TRUTH_FILE.read_bytes()
+        if damage == "missing":
+            TRUTH_FILE.unlink()
+        elif damage == "truncated":
+            TRUTH_FILE.write_bytes(content[: len(content) // 2])
+        elif damage == "text":
+            TRUTH_FILE.write_text("cell,accuracy\n0,90\n")
+        else:
+            pd.DataFrame({"cell": [0], "accuracy": [90.0]}).to_parquet(TRUTH_FILE)
+        for command in (["truth", "show", "0"], ["search", "random-search", "--seed", "0"]):
+            sentence = fails(*command)
+            assert sentence.startswith("data/truth.parquet")
+            assert "`dvc repro truth`" in sentence
+        assert not Path("runs").exists()
+
+
+class TestTruth:
+    def test_show(self, board: Path) -> None:
+        content = json.loads(succeeds("truth", "show", "9930", "--json"))
+        assert content["accuracies"][0]["data_set"] == "cifar10"
+        assert 93 < content["accuracies"][0]["mean"] < 95
+        assert f"mean {content['accuracies'][0]['mean']:.3f}".rstrip("0") in succeeds("truth", "show", "9930")
+        assert "is no cell" in fails("truth", "show", "nonsense")
+
+    def test_import_of_a_table_makes_params_name_it(self, board: Path) -> None:
+        values = [10.0 if index == 1651 else 50.0 + index % 40 for index in range(CELL_COUNT)]
+        pd.DataFrame({"which": range(CELL_COUNT), "score": values}).to_csv("mine.csv", index=False)
+        column = "score=cifar10/test/200"
+        text = succeeds("truth", "import", "table", "mine.csv", "--cell-column", "which", "--column", column)
+        assert "cifar10 test (200 epochs)" in text
+        assert "15,625 cells in data/truth.parquet" in text
+        settings = load_board().truth
+        assert (settings.source, settings.path, settings.cell_column) == ("table", "mine.csv", "which")
+        shown = json.loads(succeeds("truth", "show", "7", "--json"))
+        assert (shown["accuracies"][0]["mean"], shown["source"]["file"]) == (57.0, "mine.csv")
+
+    def test_import_to_another_file_leaves_the_project_alone(self, board: Path) -> None:
+        params, truth = Path("params.yaml").read_bytes(), TRUTH_FILE.read_bytes()
+        succeeds("truth", "import", "analog-nasbench", "--output", "copy.parquet")
+        assert Path("copy.parquet").read_bytes() == truth
+        assert Path("params.yaml").read_bytes() == params
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["nas-bench-201", "absent.pth"], "absent.pth is missing, expected a file"),
+            (["nas-bench-201"], "the source 'nas-bench-201' needs a path"),
+            (["nas-bench-201", "text.csv"], "text.csv"),
+            (["nats-bench", "text.csv"], "text.csv is a file, expected the NATS-Bench folder"),
+            (["table", "text.csv"], "the source 'table' needs the keys cell_column and columns"),
+            (
+                ["table", "text.csv", "--cell-column", "a", "--column", "b=cifar10/test"],
+                "--column 'b=cifar10/test': expected NAME=DATA_SET/SPLIT/EPOCHS",
+            ),
+            (["table", "text.csv", "--cell-column", "c", "--column", "b=cifar10/test/200"], "has no column 'c'"),
+            (["table", "text.csv", "--cell-column", "a", "--column", "b=cifar11/test/200"], "data_set"),
+            (
+                ["table", "text.csv", "--cell-column", "a", "--column", "b=cifar10/test/200"],
+                "row 1: expected a percentage",
+            ),
+        ],
+    )
+    def test_a_source_that_will_not_do_is_told_and_nothing_changes(
+        self, board: Path, arguments: list[str], sentence: str
+    ) -> None:
+        Path("text.csv").write_text("a,b\n0,many\n")
+        before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+        assert sentence in fails("truth", "import", *arguments)
+        assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+class TestStatusAndPrune:
+    def test_the_states_of_a_board(self, board: Path) -> None:
+        def states() -> dict[tuple[str, int], str]:
+            return {(run["variant"], run["seed"]): run["state"] for run in json.loads(succeeds("status", "--json"))}
+
+        assert set(states().values()) == {"missing"}
+        assert len(states()) == 6
+        succeeds("search", "darts", "--seed", "0")
+        succeeds("search", "random-search", "--seed", "1")
+        assert states()["darts", 0] == states()["random-search", 1] == "done"
+        assert succeeds("status").endswith("\n2 done, 4 missing\n")
+        record = board / "runs" / "darts" / "seed-0" / "record.json"
+        record.write_text(record.read_text()[:-20])
+        assert states()["darts", 0] == "damaged"
+        set_in_params("baselines/random-search/evaluations", 6)
+        assert states()["random-search", 1] == "stale"
+
+    def test_prune_removes_what_the_board_does_not_name(self, board: Path) -> None:
+        assert succeeds("prune") == "nothing to remove\n"
+        for seed in ("0", "1"):
+            succeeds("search", "random-search", "--seed", seed)
+        write_params(board, tiny_params(seeds=[0]))
+        assert succeeds("prune", "--dry-run") == "would remove runs/random-search/seed-1\n"
+        assert (board / "runs" / "random-search" / "seed-1").exists()
+        assert succeeds("prune") == "removed runs/random-search/seed-1\n"
+        assert [path.name for path in (board / "runs" / "random-search").iterdir()] == ["seed-0"]
+
+
+class TestOtherCommands:
+    def test_variants(self) -> None:
+        content = json.loads(succeeds("variants", "--json"))
+        assert content["darts"]["passes a step"] == 2
+        assert content["random-search"]["passes a step"] is None
+        text = succeeds("variants")
+        assert all(name in text for name in content)
+
+    def test_doctor_says_what_is_missing_and_how_to_get_it(self, board: Path) -> None:
+        TRUTH_FILE.unlink()
+        result = dartsboard("doctor", "--json")
+        assert result.exit_code == 1
+        findings = {finding["subject"]: finding for finding in json.loads(result.stdout)}
+        assert findings["params.yaml"]["works"]
+        assert findings["images"]["works"]
+        assert not findings["truth"]["works"]
+        assert "`dvc repro truth`" in findings["truth"]["detail"]
+        assert not findings["pipeline"]["works"]
+        assert "dvc init" in findings["pipeline"]["detail"]
+
+    def test_doctor_survives_a_broken_params_file(self, board: Path) -> None:
+        Path("params.yaml").write_text("a: [1")
+        result = dartsboard("doctor")
+        assert result.exit_code == 1
+        assert "MISSING  params.yaml" in result.stdout
+        assert "is no YAML" in result.stdout
+
+    def test_sync_with_a_dead_server_says_so_and_stops_nothing(self, board: Path) -> None:
+        set_in_params("tracking", {"uri": "http://127.0.0.1:9", "experiment": "dartsboard"})
+        result = dartsboard("sync")
+        assert result.exit_code == 1
+        assert "127.0.0.1:9" in result.stdout
+        assert "Traceback" not in result.output
+
+    def test_ui_checks_its_port(self, board: Path) -> None:
+        result = dartsboard("ui", "--port", "0")
+        assert result.exit_code == 2
+        assert "0 is not in the range" in result.stderr
+
+
+def assert_told(status: int, errors: str, beginning: str, end: str) -> None:
+    assert status == 2
+    assert errors.startswith(beginning)
+    assert errors.endswith(end)
+    assert errors.count("\n") == 1
+
+
+class TestNoSpace:
+    """Nothing half-written is left, and with space again the run goes through."""
+
+    def test_a_file_size_limit_while_a_record_is_written(self, board: Path) -> None:
+        def limited() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+        status, errors = in_a_process(board, "search", "random-search", "--seed", "0", prepare=limited)
+        assert_told(status, errors, "error: runs/random-search/seed-0 could not be written: ", "File too large\n")
+        assert not list((board / "runs").rglob("*.*"))
+        assert in_a_process(board, "search", "random-search", "--seed", "0")[0] == 0
+
+    def test_a_full_disk_while_a_record_is_written(self, board: Path) -> None:
+        runs = board / "runs"
+        runs.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(runs)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("needs the right to mount a file system of 1 MB")
+        try:
+            self._fill(runs / "filler", left=8192)
+            status, errors = in_a_process(board, "search", "darts", "--seed", "0")
+            assert_told(status, errors, "error: runs/darts/seed-0 could not be written: ", "No space left on device\n")
+            assert [path.name for path in runs.rglob("*") if path.is_file()] == ["filler"]
+            (runs / "filler").unlink()
+            assert in_a_process(board, "search", "darts", "--seed", "0") == (0, "")
+            assert read_record(runs / "darts" / "seed-0").status == "done"
+        finally:
+            subprocess.run(["umount", str(runs)], check=True)
+
+    @staticmethod
+    def _fill(path: Path, left: int) -> None:
+        with path.open("wb") as file:
+            file.write(bytes(shutil.disk_usage(path.parent).free - left))
