@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: run test slow lint
 
 run: .venv/installed
-	$(BIN)/dvc repro
+	@$(BIN)/python -m pipelines.board
 	@echo "report: $(CURDIR)/reports/generated/report.html"
 
 test: .venv/installed

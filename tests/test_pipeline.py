@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,12 +12,16 @@ import pytest
 from tests.conftest import copy_project, tiny_params, write_params
 
 
-def dvc(folder: Path, *arguments: str, check: bool = True) -> str:
+def run(folder: Path, *command: str, check: bool = True) -> str:
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(["dvc", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     output = result.stdout + result.stderr
     assert not check or result.returncode == 0, output
     return output
+
+
+def dvc(folder: Path, *arguments: str, check: bool = True) -> str:
+    return run(folder, "dvc", *arguments, check=check)
 
 
 def ran(output: str) -> set[str]:
@@ -29,7 +34,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board")
     copy_project(folder)
     write_params(folder, tiny_params(seeds=[0]))
-    dvc(folder, "repro")
+    run(folder, sys.executable, "-m", "pipelines.board")
     return folder
 
 
@@ -55,6 +60,7 @@ class TestBoard:
         assert (board / "mlflow.db").exists()
 
     def test_a_second_run_does_nothing(self, board: Path) -> None:
+        assert ran(run(board, sys.executable, "-m", "pipelines.board")) == set()
         assert ran(dvc(board, "repro")) == set()
 
     def test_a_changed_setting_reruns_only_its_variant(self, board: Path) -> None:
@@ -98,7 +104,8 @@ class TestBoard:
         content = tiny_params(seeds=[7, 8])
         content["variants"]["darts-2nd"] = {"radios": 0.01}
         write_params(board, content)
-        output = dvc(board, "repro", check=False)
-        assert "params.yaml, variants.darts-2nd: unknown key 'radios', did you mean 'radius'?" in output
-        assert "Traceback" not in output
+        for command in (("dvc", "repro"), (sys.executable, "-m", "pipelines.board")):
+            output = run(board, *command, check=False)
+            assert "params.yaml, variants.darts-2nd: unknown key 'radios', did you mean 'radius'?" in output
+            assert "Traceback" not in output
         assert not (board / "runs/darts/seed-8").exists()
