@@ -88,7 +88,7 @@ class TruthColumns:
 
 
 def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) -> None:
-    """Write runs, epochs, alpha, derived cells and landmarks with their truths, and metrics.json, into `output`.
+    """Write runs, epochs, alpha, derived and drawn cells, landmarks, all with truths, and metrics.json into `output`.
 
     The list of runs comes from the board, not from the folder: a removed seed is gone, and a run that failed or is
     missing has a row that says so.
@@ -97,15 +97,17 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
         UserError: a record is damaged, or `output` cannot be written.
     """
     columns = TruthColumns(truth)
-    runs, epochs, alpha, derived = _collect(board, runs_root)
+    runs, epochs, alpha, derived, draws = _collect(board, runs_root)
     runs = pd.concat([runs, columns.look_up(runs["cell_index"]), columns.percentiles(runs["cell_index"])], axis=1)
     epochs = pd.concat([epochs, columns.look_up(epochs["cell_index"])], axis=1)
     derived = pd.concat([derived, columns.look_up(derived["cell_index"])], axis=1)
+    draws = pd.concat([draws, columns.look_up(draws["cell_index"])], axis=1)
     with whole_folder(output) as folder:
         runs.to_parquet(folder / "runs.parquet", index=False)
         epochs.to_parquet(folder / "epochs.parquet", index=False)
         alpha.to_parquet(folder / "alpha.parquet", index=False)
         derived.to_parquet(folder / "derived.parquet", index=False)
+        draws.to_parquet(folder / "draws.parquet", index=False)
         _landmarks(columns).to_parquet(folder / "landmarks.parquet", index=False)
         _write_json(folder / "truth.json", _truth_description(truth, columns))
         _write_json(folder / "provenance.json", _provenance(board))
@@ -115,6 +117,7 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
 def _collect(board: Board, runs_root: Path) -> tuple[pd.DataFrame, ...]:
     rows, epochs, alphas = [], [], []
     derived: list[dict[str, Any]] = []
+    draws: list[dict[str, Any]] = []
     for kind, names in (("search", board.variants), ("baseline", board.baselines)):
         for name in names:
             for seed in board.seeds:
@@ -126,9 +129,10 @@ def _collect(board: Board, runs_root: Path) -> tuple[pd.DataFrame, ...]:
                 record = read_record(folder)
                 rows.append({**_run_row(record), **identity})
                 derived += [{**identity, "rule": rule, "cell": cell} for rule, cell in record.derived.items()]
+                draws += [{**identity, "cell": cell, "count": count} for cell, count in record.draws.items()]
                 epochs.append(read_table(folder, "epochs").assign(variant=name, seed=seed, kind=kind))
                 alphas.append(read_table(folder, "alpha").assign(variant=name, seed=seed))
-    return pd.DataFrame(rows), _epochs_table(epochs), _alpha_table(alphas), _derived_table(derived)
+    return pd.DataFrame(rows), _epochs_table(epochs), _alpha_table(alphas), *_cell_tables(derived, draws)
 
 
 def _run_row(record: Record | None) -> dict[str, Any]:
@@ -180,10 +184,14 @@ def _alpha_table(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
 
 
-def _derived_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=["variant", "seed", "kind", "rule", "cell"])
-    table["cell_index"] = [float(Cell.from_string(text).index) for text in table["cell"]]
-    return table
+def _cell_tables(derived: list[dict[str, Any]], draws: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    tables = (
+        pd.DataFrame(derived, columns=["variant", "seed", "kind", "rule", "cell"]),
+        pd.DataFrame(draws, columns=["variant", "seed", "kind", "cell", "count"]),
+    )
+    for table in tables:
+        table["cell_index"] = [float(Cell.from_string(text).index) for text in table["cell"]]
+    return tables
 
 
 def _landmarks(columns: TruthColumns) -> pd.DataFrame:

@@ -18,7 +18,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.protocol import Settings as BaseSettings
 from harness.variant import Architecture, Moment, Variant
 
 
@@ -29,7 +28,7 @@ class $class_name(Variant):
     citation = "Unpublished, $year."
     axis = "op weights: a softmax with a temperature"
 
-    class Settings(BaseSettings):
+    class Settings(Variant.Settings):
         """Settings of the example."""
 
         temperature: float = Field(default=2.0, gt=0)

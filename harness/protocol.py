@@ -113,6 +113,15 @@ class AlphaSettings(Settings):
     """How validation batches are drawn: one pass over a shuffle an epoch, or independent draws."""
 
 
+class DerivationSettings(Settings):
+    """What is read off a finished search beside the variant's own answer."""
+
+    draws: StrictInt = Field(ge=1)
+    """Cells drawn from the final op weights."""
+    one_shot: StrictBool
+    """Ask the trained supernet too: operation strength, and the best of the draws by one-shot accuracy."""
+
+
 class Protocol(Settings):
     """Everything a run depends on that is not the variant."""
 
@@ -124,6 +133,7 @@ class Protocol(Settings):
     """Which of the two updates of a step comes first."""
     weights: WeightSettings
     alpha: AlphaSettings
+    derivation: DerivationSettings
     precision: Literal["float64", "float32", "tf32", "bfloat16"]
     """Arithmetic of the networks; `bfloat16` is autocast, alpha and the weights stay float32."""
     device: Literal["auto", "cpu", "cuda"]

@@ -89,6 +89,8 @@ class Record(BaseModel):
     """The derived cell; null if the run failed before there was one."""
     derived: dict[str, str]
     """The cell by each derivation rule."""
+    draws: dict[str, int] = {}
+    """Cells drawn from the final op weights, and how often each came up."""
     seconds: float
     """Wall time of the search, all sittings together."""
     peak_memory_bytes: int

@@ -14,12 +14,13 @@ from filelock import FileLock, Timeout
 
 from harness import baseline, record, registry
 from harness.checkpoint import STATE, Checkpoints, Progress
+from harness.derivation_study import draw_cells, studied_cells
 from harness.environment import current_environment
 from harness.errors import UserError
 from harness.images import IMAGES, check_cached, data_hash, load_cached
 from harness.protocol import Board, Protocol, Settings, content_hash
 from harness.record import Record, Status, read_record, run_folder, write_run
-from harness.source_code import BASELINE_ENTRY, SEARCH_ENTRY, code_hash
+from harness.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
 from harness.truth import TRUTH_FILE, Truth
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def source_file(method: registry.Method) -> Path:
 def method_code_hash(name: str) -> str:
     """Return the version of the code that the runs of a method depend on."""
     method = registry.method(name)
-    entry = BASELINE_ENTRY if issubclass(method, baseline.Baseline) else SEARCH_ENTRY
-    return code_hash(entry, source_file(method))
+    entries = BASELINE_ENTRIES if issubclass(method, baseline.Baseline) else SEARCH_ENTRIES
+    return code_hash(*entries, source_file(method))
 
 
 def fingerprint(board: Board, name: str, seed: int) -> str:
@@ -153,6 +154,7 @@ class _Run:
         self.checkpoints = checkpoints
         self.epochs: list[dict[str, Any]] = []
         self.alpha: list[dict[str, Any]] = []
+        self.draws: dict[str, int] = {}
 
     def go(self, on_epoch: OnEpoch) -> None:
         search: Search | None = None
@@ -190,6 +192,9 @@ class _Run:
 
     def _derive(self, search: "Search") -> dict[str, str]:
         own, rules = search.derive()
+        draws = draw_cells(search)
+        self.draws = {str(cell): count for cell, count in draws.items()}
+        rules |= studied_cells(search, draws)
         return {"variant": str(own), **{rule: str(cell) for rule, cell in rules.items()}}
 
     def _write(
@@ -215,6 +220,7 @@ class _Run:
             epochs=len(self.epochs),
             cell=derived.get("variant"),
             derived=derived,
+            draws=self.draws,
             seconds=sum(row["seconds"] for row in self.epochs),
             peak_memory_bytes=max((row["peak_memory_bytes"] for row in self.epochs), default=0),
             forward_backward_passes=search.passes if search else 0.0,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("harness", "variants")
-SEARCH_ENTRY = ROOT / "harness" / "search.py"
-BASELINE_ENTRY = ROOT / "harness" / "baseline.py"
+SEARCH_ENTRIES = (ROOT / "harness" / "search.py", ROOT / "harness" / "derivation_study.py")
+BASELINE_ENTRIES = (ROOT / "harness" / "baseline.py",)
 
 
 def code_hash(*entries: Path) -> str:

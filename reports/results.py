@@ -18,6 +18,7 @@ RUN_NUMBERS = (
 )  # fmt: skip
 ALPHA_TEXTS, ALPHA_NUMBERS = ("variant", "cells", "edge", "operation"), ("seed", "epoch", "alpha", "weight")
 DERIVED_TEXTS, DERIVED_NUMBERS = ("variant", "kind", "rule", "cell"), ("seed",)
+DRAW_TEXTS, DRAW_NUMBERS = ("variant", "kind", "cell"), ("seed", "count")
 LANDMARK_TEXTS, LANDMARK_NUMBERS = ("name", "cell"), ("cell_index",)
 EPOCH_TEXTS = ("variant", "kind", "cell")
 EPOCH_NUMBERS = ("seed", *(column for column in EPOCH_COLUMNS if column != "cell"))
@@ -75,6 +76,8 @@ class Results:
     alpha: pd.DataFrame
     derived: pd.DataFrame
     """A row for every run and derivation rule: rule, cell and the truth columns."""
+    draws: pd.DataFrame
+    """A row for every run and cell drawn from its final op weights: cell, count and the truth columns."""
     landmarks: pd.DataFrame
     columns: tuple[TruthColumn, ...]
     """The truth columns; the first is the one the report ranks by."""
@@ -116,6 +119,7 @@ def load_results(folder: Path) -> Results:
         epochs=_read_table(folder / "epochs.parquet", EPOCH_TEXTS, (*EPOCH_NUMBERS, *keys)),
         alpha=_read_table(folder / "alpha.parquet", ALPHA_TEXTS, ALPHA_NUMBERS),
         derived=_read_table(folder / "derived.parquet", DERIVED_TEXTS, (*DERIVED_NUMBERS, *keys)),
+        draws=_read_table(folder / "draws.parquet", DRAW_TEXTS, (*DRAW_NUMBERS, *keys)),
         landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys)),
         columns=columns,
         cell_count=int(truth["cells"]),

@@ -71,6 +71,7 @@ TINY_PROTOCOL: dict[str, Any] = {
         "init_scale": 0.001,
         "batches": "shuffled",
     },
+    "derivation": {"draws": 5, "one_shot": True},
     "precision": "float32",
     "device": "cpu",
     "threads": 1,

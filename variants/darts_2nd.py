@@ -3,7 +3,6 @@
 from pydantic import Field
 
 from harness import hypergradient
-from harness.protocol import Settings
 from harness.steps import Step
 from harness.variant import Architecture, Variant
 
@@ -20,7 +19,7 @@ class DartsSecondOrder(Variant):
     )
     passes_per_step = 5.0
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the finite difference."""
 
         radius: float = Field(default=0.01, gt=0)

@@ -6,7 +6,7 @@ from pydantic import Field, StrictInt
 
 from harness.cell import CONV1, CONV3, OPERATIONS, SKIP, Cell
 from harness.derivation import argmax_cell
-from harness.protocol import Protocol, Settings
+from harness.protocol import Protocol
 from harness.variant import Continue, Decision, Stop, Variant
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class DartsPlus(Variant):
         "NAS-Bench-201.",
     )
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the stopping rule."""
 
         criterion: Literal["skip-count", "rank-stable"] = "skip-count"

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
-from harness.protocol import AlphaSettings, Settings
+from harness.protocol import AlphaSettings
 from harness.variant import Architecture, Moment, Phase, Variant
 
 SMALLEST = 1e-6
@@ -28,7 +28,7 @@ class Drnas(Variant):
         "paper's 100 epochs.",
     )
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the anchor, which keeps the concentration near 1."""
 
         anchor: Literal["weight-decay", "kl"] = "weight-decay"

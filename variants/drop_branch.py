@@ -6,7 +6,6 @@ import torch
 from pydantic import Field
 
 from harness.cell import EDGES, OPERATIONS, SKIP
-from harness.protocol import Settings
 from harness.supernet import Controls
 from harness.variant import Architecture, Moment, Phase, Variant
 
@@ -25,7 +24,7 @@ class DropBranch(Variant):
         "alpha's gradient are those of DARTS, and nothing but the skip branch is touched.",
     )
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the dropout."""
 
         probability: float = Field(default=0.2, ge=0, lt=1)

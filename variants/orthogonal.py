@@ -5,7 +5,6 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.cell import OPERATIONS
-from harness.protocol import Settings
 from harness.variant import Architecture, Moment, Variant
 
 
@@ -26,7 +25,7 @@ class Orthogonal(Variant):
         "singular vectors, which has terms 1 / (s_i^2 - s_j^2), would be without bound at the start.",
     )
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the regulariser."""
 
         rank: int = Field(default=2, ge=1, le=3)

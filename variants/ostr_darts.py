@@ -8,7 +8,6 @@ from pydantic import Field
 from harness.cell import Cell
 from harness.derivation import argmax_without_none
 from harness.operation_strength import operation_strength
-from harness.protocol import Settings
 from harness.variant import Variant
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class OStrDarts(Variant):
         "`none` has strength 0 by construction, for its output is zero, and is never selected.",
     )
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the strength."""
 
         batches: int | None = Field(default=None, ge=20)

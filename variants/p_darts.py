@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.cell import EDGES, Cell
 from harness.derivation import skip_cap
-from harness.protocol import Protocol, Settings
+from harness.protocol import Protocol
 from harness.stages import Stages, keep_largest
 from harness.steps import Step
 from harness.supernet import EVERY_OPERATION, Controls, SupernetSpec
@@ -47,7 +47,7 @@ class PDarts(Variant):
     )
     passes_per_step = 1.6
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the stages."""
 
         schedule: Literal["paper", "growing"] = "paper"

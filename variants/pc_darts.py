@@ -7,7 +7,6 @@ from pydantic import Field, StrictBool, StrictInt
 from torch import Tensor
 
 from harness.cell import EDGES
-from harness.protocol import Settings
 from harness.steps import Step
 from harness.supernet import Controls, SupernetSpec
 from harness.variant import Architecture, Moment, Phase, Variant
@@ -33,7 +32,7 @@ class PcDarts(Variant):
     )
     passes_per_step = 1.7
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of partial channels."""
 
         channel_divisor: StrictInt = Field(default=4, ge=1)

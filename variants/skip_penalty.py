@@ -8,7 +8,6 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.cell import OPERATIONS, SKIP
-from harness.protocol import Settings
 from harness.variant import Architecture, Moment, Variant
 
 SKIP_COLUMN = OPERATIONS.index(SKIP)
@@ -33,7 +32,7 @@ class SkipPenalty(Variant):
         "up by -log(gamma) on skip, so the argmax of the raw alpha would favour skip more than DARTS does.",
     )
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the penalty."""
 
         mode: Literal["odds", "hinge", "logit"] = "odds"

@@ -7,7 +7,6 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.cell import EDGES, KERNEL_AREA, OPERATIONS
-from harness.protocol import Settings
 from harness.steps import Step
 from harness.variant import Architecture, Moment, Phase, Variant
 
@@ -24,7 +23,7 @@ class WarmStart(Variant):
     departures = ("No paper: the share of the search is that of DrNAS's and P-DARTS's warm-ups, 10 epochs of 50.",)
     passes_per_step = 1.8
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the warm-up."""
 
         warm_up: float = Field(default=10 / 50, ge=0, lt=1)

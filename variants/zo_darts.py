@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from harness import hypergradient
-from harness.protocol import AlphaSettings, Settings
+from harness.protocol import AlphaSettings
 from harness.steps import Step
 from harness.variant import Architecture, Phase, Variant
 
@@ -87,7 +87,7 @@ class ZoDarts(Variant):
     )
     passes_per_step = 2.1
 
-    class Settings(Settings):
+    class Settings(Variant.Settings):
         """Settings of the estimate."""
 
         steps: int = Field(default=10, ge=1)

@@ -174,3 +174,28 @@ def test_a_baseline_records_the_best_cell_it_saw_and_what_it_saw(project: Path) 
     assert record.cell == rows["cell"].iloc[-1]
     assert record.notes[0].startswith("searched by the truth table's cifar10 test (training length not stated)")
     assert run_baseline(load_board(), "random-search", 1).cell != record.cell
+
+
+def test_the_record_keeps_the_cells_of_every_rule_and_the_draws(project: Path) -> None:
+    record = run_search(load_board(), "darts", 0)
+    assert set(record.derived) == {
+        "variant",
+        "argmax",
+        "argmax-without-none",
+        "skip-cap-2",
+        "gumbel-mode",
+        "operation-strength",
+        "best-of-draws",
+    }
+    assert sum(record.draws.values()) == 5
+    assert record.draws[record.derived["gumbel-mode"]] == max(record.draws.values())
+    assert record.derived["best-of-draws"] in record.draws
+    steps = len(read_table(run_folder("darts", 0), "epochs")) * 2
+    assert record.forward_backward_passes == 2 * steps  # asking the finished supernet is no cost of the search
+
+
+def test_without_one_shot_rules_the_supernet_is_not_asked(project: Path) -> None:
+    content = tiny_params()
+    content["protocols"]["tiny"]["derivation"]["one_shot"] = False
+    write_params(project, content)
+    assert not {"operation-strength", "best-of-draws"} & set(run_search(load_board(), "darts", 0).derived)

@@ -34,6 +34,7 @@ PROTOCOL: dict[str, Any] = {
     "epochs": 20, "batch_size": 32, "order": "alpha-then-weights",
     "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0005, "clip": 5.0},
     "alpha": {"lr": 0.0003, "betas": [0.5, 0.999], "weight_decay": 0.001, "init_scale": 0.001, "batches": "shuffled"},
+    "derivation": {"draws": 20, "one_shot": True},
     "precision": "float32", "device": "auto", "threads": 1,
 }  # fmt: skip
 
@@ -73,7 +74,9 @@ class Simulation:
         _frame(runs, list(runs[0])).to_parquet(folder / "runs.parquet")
         _concat(epochs).to_parquet(folder / "epochs.parquet")
         _concat(alpha).to_parquet(folder / "alpha.parquet")
-        derived_cells(runs).to_parquet(folder / "derived.parquet")
+        derived = derived_cells(runs)
+        derived.to_parquet(folder / "derived.parquet")
+        derived[derived["rule"] == "argmax"].drop(columns="rule").assign(count=20).to_parquet(folder / "draws.parquet")
         landmarks(truth).to_parquet(folder / "landmarks.parquet")
         (folder / "truth.json").write_text(json.dumps(truth_facts(truth)))
         (folder / "provenance.json").write_text(json.dumps(self._provenance()))
