@@ -187,10 +187,9 @@ def test_inactive_op_weights_and_operations_take_no_part(images: Tensor) -> None
     assert not gradient[~torch.tensor(active)].any()
 
 
-@pytest.mark.parametrize("index", [0, 11, 284, 9930, 1651, 2299])
-def test_one_hot_op_weights_give_the_discrete_network(images: Tensor, index: int) -> None:
-    cell, net = Cell.from_index(index), build()
-    network = Network(cell, SHAPE, affine=False, track=False).double()
+def discrete_network(net: Supernet, cell: Cell) -> Network:
+    """The network of a cell with the weights that the supernet has for its operations."""
+    network = Network(cell, net.spec.shape, affine=False, track=False).double()
     shared = net.state_dict()
     own = {}
     for name in network.state_dict():
@@ -200,6 +199,13 @@ def test_one_hot_op_weights_give_the_discrete_network(images: Tensor, index: int
             parts.insert(4, cell.operation(source, target))
         own[name] = shared[".".join(parts)]
     network.load_state_dict(own)
+    return network
+
+
+@pytest.mark.parametrize("index", [0, 11, 284, 9930, 1651, 2299])
+def test_one_hot_op_weights_give_the_discrete_network(images: Tensor, index: int) -> None:
+    cell, net = Cell.from_index(index), build()
+    network = discrete_network(net, cell)
     assert torch.allclose(net(images, one_hot(cell)), network(images), rtol=0, atol=1e-10)
 
 
