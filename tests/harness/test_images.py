@@ -225,6 +225,7 @@ protocols:
     order: alpha-then-weights
     weights: {lr: 0.1, lr_min: 0.0, momentum: 0.9, nesterov: false, weight_decay: 0.0, clip: null}
     alpha: {lr: 0.1, betas: [0.5, 0.999], weight_decay: 0.0, init_scale: 0.001, batches: shuffled}
+    derivation: {draws: 1, one_shot: false}
     precision: float32
     device: cpu
     threads: 1

@@ -24,39 +24,11 @@ from harness.protocol import Board, canonical_json
 from harness.record import Environment, Record, run_folder, write_run
 from harness.tracking import SyncSummary, sync, ui_command
 from harness.tracking_store import MLFLOW_SETTINGS, masked
+from tests.conftest import TINY_PROTOCOL
 
 EPOCHS = 3
 
-PROTOCOL = {
-    "data": {
-        "name": "digits",
-        "path": None,
-        "download": False,
-        "image_size": 8,
-        "limit": None,
-        "split": {"kind": "random"},
-        "crop_padding": 0,
-        "flip": False,
-        "cutout": 0,
-        "cutout_ramp": False,
-    },
-    "network": {
-        "channels": 4,
-        "cells_per_stage": 1,
-        "batch_statistics": True,
-        "affine": False,
-        "gradient_checkpointing": False,
-        "drop_path": 0.0,
-    },
-    "epochs": EPOCHS,
-    "batch_size": 8,
-    "order": "alpha-then-weights",
-    "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4, "clip": None},
-    "alpha": {"lr": 3e-4, "betas": [0.5, 0.999], "weight_decay": 1e-3, "init_scale": 1e-3, "batches": "shuffled"},
-    "precision": "float32",
-    "device": "cpu",
-    "threads": 1,
-}
+PROTOCOL = {**TINY_PROTOCOL, "epochs": EPOCHS}
 
 
 def board_of(uri: str | None = None, seeds: tuple[int, ...] = (0, 1)) -> Board:
@@ -289,8 +261,8 @@ def test_a_full_sync_shows_every_run_with_its_curves_settings_and_artifacts(proj
     assert run.data.params["variant.deep.on"] == "true"
     assert run.data.params["variant.note"] == "null"
     assert run.data.params["variant.list"] == "[1, 2.5]"
-    assert run.data.params["protocol.alpha.lr"] == "0.0003"
-    assert run.data.params["protocol.weights.clip"] == "null"
+    assert run.data.params["protocol.alpha.lr"] == "0.05"
+    assert run.data.params["protocol.data.path"] == "null"
     wanted = {"variant": "darts", "seed": "0", "kind": "search", "protocol": "tiny", "status": "done"}
     assert wanted.items() <= run.data.tags.items()
     assert run.data.tags["cell"] == str(RESIDUAL) and "reason" not in run.data.tags

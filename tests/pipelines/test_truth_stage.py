@@ -12,39 +12,9 @@ from ruamel.yaml import YAML
 from harness.errors import UserError
 from harness.truth import Truth
 from pipelines import stage
+from tests.conftest import TINY_PROTOCOL
 
 ROOT = Path(__file__).resolve().parents[2]
-
-PROTOCOL: dict[str, Any] = {
-    "data": {
-        "name": "digits",
-        "path": None,
-        "download": False,
-        "image_size": 8,
-        "limit": None,
-        "split": {"kind": "halves"},
-        "crop_padding": 0,
-        "flip": False,
-        "cutout": 0,
-        "cutout_ramp": False,
-    },
-    "network": {
-        "channels": 2,
-        "cells_per_stage": 1,
-        "batch_statistics": True,
-        "affine": False,
-        "gradient_checkpointing": False,
-        "drop_path": 0.0,
-    },
-    "epochs": 1,
-    "batch_size": 2,
-    "order": "alpha-then-weights",
-    "weights": {"lr": 0.1, "lr_min": 0.0, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0, "clip": None},
-    "alpha": {"lr": 0.1, "betas": [0.5, 0.999], "weight_decay": 0.0, "init_scale": 0.001, "batches": "shuffled"},
-    "precision": "float32",
-    "device": "cpu",
-    "threads": 1,
-}
 
 
 def run_stage(folder: Path, truth: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -55,7 +25,7 @@ def run_stage(folder: Path, truth: dict[str, Any]) -> subprocess.CompletedProces
         "variants": {},
         "baselines": {},
         "tracking": {"uri": None, "experiment": "test"},
-        "protocols": {"tiny": PROTOCOL},
+        "protocols": {"tiny": TINY_PROTOCOL},
     }
     YAML().dump(board, folder / "params.yaml")
     return subprocess.run(
