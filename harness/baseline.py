@@ -15,6 +15,7 @@ from pydantic import Field
 from harness.cell import CELL_COUNT, Cell
 from harness.errors import UserError
 from harness.protocol import Settings as BaseSettings
+from harness.strategy import Strategy
 from harness.streams import stream
 from harness.training_time import MODEL_EPOCHS, model_seconds
 from harness.truth import Column, Truth
@@ -28,6 +29,8 @@ class Baseline:
     citation: ClassVar[str]
     axis: ClassVar[str]
     """What kind of search it is, in a few words."""
+    strategy: ClassVar[Strategy]
+    """What moves its choice of a cell."""
     departures: ClassVar[tuple[str, ...]] = ()
 
     class Settings(BaseSettings):

@@ -16,6 +16,7 @@ from harness.files import whole_file
 STATE = Path(".dartsboard")
 CHECKPOINTS = STATE / "checkpoints"
 KEPT = 2
+TABLES = ("epochs", "alpha", "one_shot")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Progress:
     """Rows of epochs.parquet so far."""
     alpha: list[dict[str, Any]]
     """Rows of alpha.parquet so far."""
+    one_shot: list[dict[str, Any]]
+    """Rows of one_shot.parquet so far."""
 
 
 class Checkpoints:
@@ -48,7 +51,7 @@ class Checkpoints:
         import torch
 
         buffer = io.BytesIO()
-        tables = json.dumps({"epochs": progress.epochs, "alpha": progress.alpha})
+        tables = json.dumps({name: getattr(progress, name) for name in TABLES})
         torch.save({"search": progress.search, "tables": tables}, buffer)
         content = buffer.getvalue()
         name = f"epoch-{len(progress.epochs):06d}.{hashlib.sha256(content).hexdigest()}.pt"
@@ -69,8 +72,13 @@ class Checkpoints:
                 continue
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             tables = json.loads(loaded["tables"])
-            return Progress(loaded["search"], tables["epochs"], tables["alpha"])
+            return Progress(loaded["search"], *(tables[name] for name in TABLES))
         return None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were done at the newest checkpoint; 0 if there is none."""
+        return max((int(path.name.removeprefix("epoch-").split(".")[0]) for path in self._paths()), default=0)
 
     def remove(self) -> None:
         """Remove all checkpoints of this run."""

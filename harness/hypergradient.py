@@ -24,9 +24,14 @@ def gradient(loss: Tensor, inputs: Tensors, *, retain_graph: bool = False) -> di
     }
 
 
+def constant(tensors: Tensors) -> dict[str, Tensor]:
+    """Return the same values as constants: what a loss is not differentiated by costs nothing."""
+    return {name: value.detach() for name, value in tensors.items()}
+
+
 def first_order(valid_loss: Loss, weights: Tensors, architecture: Tensors) -> dict[str, Tensor]:
     """Return d L_valid / d alpha at the current weights (DARTS, equation 6 with xi = 0)."""
-    return gradient(valid_loss(weights, architecture), architecture)
+    return gradient(valid_loss(constant(weights), architecture), architecture)
 
 
 def unrolled(
@@ -51,7 +56,7 @@ def unrolled(
         momentum_buffers: the optimiser's buffers before this step; a missing one counts as zero.
         radius: R times the norm of v.
     """
-    train_gradient = gradient(train_loss(weights, architecture), weights)
+    train_gradient = gradient(train_loss(weights, constant(architecture)), weights)
     with torch.no_grad():
         stepped = {}
         for name, weight in weights.items():

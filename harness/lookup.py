@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.cell import ALL_CONV3, ALL_SKIP, CELL_COUNT, CONV1, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape
+from harness.cell import ALL_CONV3, ALL_SKIP, CONV1, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape, all_cells
+from harness.collapse import collapse_table
 from harness.environment import git_revision, processor_name
 from harness.errors import UserError
 from harness.files import whole_folder
 from harness.protocol import Board
-from harness.record import EPOCH_COLUMNS, RUNS, Record, read_record, read_table, run_folder
-from harness.truth import REPORT_COLUMNS, Truth
+from harness.rank_correlation import rank_correlation_table
+from harness.record import EPOCH_COLUMNS, OPTIONAL_TABLES, RUNS, Record, TableName, read_record, read_table, run_folder
+from harness.truth import Truth
+from harness.truth_columns import TruthColumns
 
 RESULTS = Path("results")
 
@@ -32,63 +35,15 @@ LANDMARKS = {
 }
 """Cells to compare every result with: none needed a search."""
 
+CELL_MEASURES = (*(f"count_{operation}" for operation in OPERATIONS), "depth", "width", "parameters", "flops")
+
+NEVER_RUN = "it was never run"
+
 REPORTED_PACKAGES = ("torch", "numpy", "pandas", "mlflow", "dvc")
 
 
-class TruthColumns:
-    """The columns of the papers' tables that a truth table has, each at its longest training."""
-
-    def __init__(self, truth: Truth):
-        self.truth = truth
-        self.present = {label: key for label, key in REPORT_COLUMNS.items() if truth.report_columns()[label]}
-        self.missing = [label for label in REPORT_COLUMNS if label not in self.present]
-
-    def names(self) -> dict[str, str]:
-        """Return the column name `truth/<data set>/<split>` of each label."""
-        return {label: f"truth/{data_set}/{split}" for label, (data_set, split) in self.present.items()}
-
-    def look_up(self, cells: pd.Series) -> pd.DataFrame:
-        """Return the true accuracies (percent) of official indices; NaN where there is no cell."""
-        return self._columns(cells, "truth", self.truth.accuracy)
-
-    def percentiles(self, cells: pd.Series) -> pd.DataFrame:
-        """Return the share (percent) of all cells that are worse; NaN where there is no cell."""
-        return self._columns(cells, "percentile", self.truth.percentile)
-
-    def _columns(self, cells: pd.Series, prefix: str, look_up: Any) -> pd.DataFrame:
-        known = cells.notna().to_numpy()
-        indices = cells[known].to_numpy(dtype=np.int64)
-        found = {}
-        for data_set, split in self.present.values():
-            epochs = self.truth.final_epochs(data_set=data_set, split=split)
-            values = np.full(len(cells), np.nan)
-            values[known] = look_up(indices, data_set=data_set, split=split, epochs=epochs)
-            found[f"{prefix}/{data_set}/{split}"] = values
-        return pd.DataFrame(found, index=cells.index)
-
-    def describe(self) -> dict[str, Any]:
-        """Return how all cells are distributed in each column (percent)."""
-        described = {}
-        everything = np.arange(CELL_COUNT)
-        for label, (data_set, split) in self.present.items():
-            epochs = self.truth.final_epochs(data_set=data_set, split=split)
-            values = self.truth.accuracy(everything, data_set=data_set, split=split, epochs=epochs)
-            known = values[~np.isnan(values)]
-            described[f"truth/{data_set}/{split}"] = {
-                "label": label,
-                "epochs": epochs,
-                "mean": known.mean(),
-                "sd": known.std(ddof=1),
-                "median": np.median(known),
-                "best": known.max(),
-                "best_cell": str(Cell.from_index(int(np.nanargmax(values)))),
-                "quantiles": np.percentile(known, np.arange(101)).tolist(),
-            }
-        return described
-
-
 def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) -> None:
-    """Write runs, epochs, alpha, derived and drawn cells, landmarks, all with truths, and metrics.json into `output`.
+    """Write every table of results/ into `output`, all cells with their truths, and metrics.json.
 
     The list of runs comes from the board, not from the folder: a removed seed is gone, and a run that failed or is
     missing has a row that says so.
@@ -97,47 +52,65 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
         UserError: a record is damaged, or `output` cannot be written.
     """
     columns = TruthColumns(truth)
-    runs, epochs, alpha, derived, draws = _collect(board, runs_root)
-    runs = pd.concat([runs, columns.look_up(runs["cell_index"]), columns.percentiles(runs["cell_index"])], axis=1)
-    epochs = pd.concat([epochs, columns.look_up(epochs["cell_index"])], axis=1)
-    derived = pd.concat([derived, columns.look_up(derived["cell_index"])], axis=1)
-    draws = pd.concat([draws, columns.look_up(draws["cell_index"])], axis=1)
+    tables = _collect(board, runs_root)
+    for name in ("runs", "epochs", "derived", "draws", "one_shot"):
+        tables[name] = pd.concat([tables[name], columns.look_up(tables[name]["cell_index"])], axis=1)
+    tables["runs"] = pd.concat([tables["runs"], columns.percentiles(tables["runs"]["cell_index"])], axis=1)
+    tables["collapse"] = collapse_table(tables["epochs"], columns.main)
+    tables["rank_correlation"] = rank_correlation_table(tables["one_shot"], list(columns.names().values()))
+    tables["landmarks"] = _landmarks(columns)
+    tables["space"] = _space(columns)
     with whole_folder(output) as folder:
-        runs.to_parquet(folder / "runs.parquet", index=False)
-        epochs.to_parquet(folder / "epochs.parquet", index=False)
-        alpha.to_parquet(folder / "alpha.parquet", index=False)
-        derived.to_parquet(folder / "derived.parquet", index=False)
-        draws.to_parquet(folder / "draws.parquet", index=False)
-        _landmarks(columns).to_parquet(folder / "landmarks.parquet", index=False)
+        for name, table in tables.items():
+            table.to_parquet(folder / f"{name}.parquet", index=False)
         _write_json(folder / "truth.json", _truth_description(truth, columns))
         _write_json(folder / "provenance.json", _provenance(board))
-        _write_json(folder / "metrics.json", summary_metrics(runs, list(columns.names().values())))
+        _write_json(folder / "metrics.json", summary_metrics(tables["runs"], list(columns.names().values())))
 
 
-def _collect(board: Board, runs_root: Path) -> tuple[pd.DataFrame, ...]:
-    rows, epochs, alphas = [], [], []
-    derived: list[dict[str, Any]] = []
-    draws: list[dict[str, Any]] = []
+def _collect(board: Board, runs_root: Path) -> dict[str, pd.DataFrame]:
+    rows: dict[str, list[dict[str, Any]]] = {"runs": [], "derived": [], "draws": []}
+    tables: dict[TableName, list[pd.DataFrame]] = {"epochs": [], "alpha": [], "one_shot": []}
     for kind, names in (("search", board.variants), ("baseline", board.baselines)):
         for name in names:
             for seed in board.seeds:
                 folder = run_folder(name, seed, runs_root)
-                identity = {"variant": name, "seed": seed, "kind": kind}
+                identity: dict[str, Any] = {"variant": name, "seed": seed, "kind": kind}
                 if not (folder / "record.json").exists():
-                    rows.append({**_run_row(None), **identity, "status": "missing", "reason": "it was never run"})
+                    rows["runs"].append({**_run_row(None), **identity, "status": "missing", "reason": NEVER_RUN})
                     continue
                 record = read_record(folder)
-                rows.append({**_run_row(record), **identity})
-                derived += [{**identity, "rule": rule, "cell": cell} for rule, cell in record.derived.items()]
-                draws += [{**identity, "cell": cell, "count": count} for cell, count in record.draws.items()]
-                epochs.append(read_table(folder, "epochs").assign(variant=name, seed=seed, kind=kind))
-                alphas.append(read_table(folder, "alpha").assign(variant=name, seed=seed))
-    return pd.DataFrame(rows), _epochs_table(epochs), _alpha_table(alphas), *_cell_tables(derived, draws)
+                rows["runs"].append({**_run_row(record), **identity})
+                rows["derived"] += [{**identity, "rule": rule, "cell": cell} for rule, cell in record.derived.items()]
+                rows["draws"] += [{**identity, "cell": cell, "count": count} for cell, count in record.draws.items()]
+                for table, found in tables.items():
+                    found.append(read_table(folder, table).assign(**identity))
+    runs, epochs = pd.DataFrame(rows["runs"]), _epochs_table(tables["epochs"])
+    return {
+        "runs": runs.merge(_diagnostics_seconds(epochs), on=["variant", "seed"], how="left"),
+        "epochs": epochs,
+        "alpha": _joined(tables["alpha"], ["variant", "seed", *OPTIONAL_TABLES["alpha"]]),
+        "one_shot": _joined(tables["one_shot"], ["variant", "seed", *OPTIONAL_TABLES["one_shot"]]),
+        "derived": _cell_table(rows["derived"], "rule", "cell"),
+        "draws": _cell_table(rows["draws"], "cell", "count"),
+    }
+
+
+def _diagnostics_seconds(epochs: pd.DataFrame) -> pd.DataFrame:
+    searches = epochs[epochs["kind"] == "search"]
+    return searches.groupby(["variant", "seed"])["diagnostics_seconds"].sum().reset_index()
+
+
+def _measures_of(cell: Cell) -> dict[str, float]:
+    counts = {f"count_{operation}": cell.counts[operation] for operation in OPERATIONS}
+    size = {"parameters": cell.parameters(Shape()), "flops": cell.flops(Shape())}
+    return {**counts, "depth": cell.depth, "width": cell.width, **size}
 
 
 def _run_row(record: Record | None) -> dict[str, Any]:
     cell = Cell.from_string(record.cell) if record and record.cell and record.status in FINISHED else None
     return {
+        "strategy": record and record.strategy,
         "status": record and record.status,
         "reason": record and record.reason,
         "notes": "; ".join(record.notes) if record else "",
@@ -145,11 +118,7 @@ def _run_row(record: Record | None) -> dict[str, Any]:
         "cell": str(cell) if cell else None,
         "cell_index": cell.index if cell else np.nan,
         "canonical": cell.canonical if cell else None,
-        **{f"count_{operation}": cell.counts[operation] if cell else np.nan for operation in OPERATIONS},
-        "depth": cell.depth if cell else np.nan,
-        "width": cell.width if cell else np.nan,
-        "parameters": cell.parameters(Shape()) if cell else np.nan,
-        "flops": cell.flops(Shape()) if cell else np.nan,
+        **(_measures_of(cell) if cell else dict.fromkeys(CELL_MEASURES, np.nan)),
         "seconds": record.seconds if record else np.nan,
         "peak_memory_bytes": record.peak_memory_bytes if record else np.nan,
         "forward_backward_passes": record.forward_backward_passes if record else np.nan,
@@ -166,10 +135,10 @@ def _epochs_table(tables: list[pd.DataFrame]) -> pd.DataFrame:
     joined = pd.concat(_with_float_columns(filled)) if filled else pd.DataFrame(columns=columns)
     joined = joined.reset_index(drop=True)
     cells = {text: Cell.from_string(text) for text in joined["cell"].dropna().unique()}
-    joined["cell_index"] = joined["cell"].map({text: cell.index for text, cell in cells.items()}).astype(float)
-    for operation in OPERATIONS:
-        counts = {text: cell.counts[operation] for text, cell in cells.items()}
-        joined[f"count_{operation}"] = joined["cell"].map(counts).astype(float)
+    measures = {text: {"cell_index": cell.index, **_measures_of(cell)} for text, cell in cells.items()}
+    for name in ("cell_index", *CELL_MEASURES):
+        joined[name] = joined["cell"].map({text: measured[name] for text, measured in measures.items()}).astype(float)
+    joined["train_valid_gap"] = joined["train_accuracy"] - joined["valid_accuracy"]
     return joined
 
 
@@ -178,20 +147,21 @@ def _with_float_columns(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
     return [table.astype(dict.fromkeys(numbers, "float64")) for table in tables]
 
 
-def _alpha_table(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    columns = ["variant", "seed", "epoch", "cells", "edge", "operation", "alpha", "weight"]
+def _joined(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     filled = [table[columns] for table in tables if len(table)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
 
 
-def _cell_tables(derived: list[dict[str, Any]], draws: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    tables = (
-        pd.DataFrame(derived, columns=["variant", "seed", "kind", "rule", "cell"]),
-        pd.DataFrame(draws, columns=["variant", "seed", "kind", "cell", "count"]),
-    )
-    for table in tables:
-        table["cell_index"] = [float(Cell.from_string(text).index) for text in table["cell"]]
-    return tables
+def _cell_table(rows: list[dict[str, Any]], *columns: str) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["variant", "seed", "kind", *columns])
+    return table.assign(cell_index=[float(Cell.from_string(text).index) for text in table["cell"]])
+
+
+def _space(columns: TruthColumns) -> pd.DataFrame:
+    cells = all_cells()
+    table = pd.DataFrame([{"cell": str(cell), "canonical": cell.canonical, **_measures_of(cell)} for cell in cells])
+    table.insert(0, "cell_index", [cell.index for cell in cells])
+    return pd.concat([table, columns.look_up(table["cell_index"])], axis=1)
 
 
 def _landmarks(columns: TruthColumns) -> pd.DataFrame:

@@ -27,6 +27,7 @@ class OpWeights:
     """The op weights of one cell, [6, 5], cut into scalars and repeated for each channel of an edge."""
 
     def __init__(self, matrix: Tensor, channels: int):
+        self.matrix = matrix
         self._scalars = matrix.reshape(-1).unbind()
         # Contiguous, because PyTorch's batch norm reads a scale of stride 0 beyond its end.
         repeated = matrix.unsqueeze(2).expand(*matrix.shape, channels).contiguous()

@@ -5,6 +5,7 @@ Read with ruamel.yaml, as DVC reads it, so that both see the same values (PyYAML
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -85,8 +86,16 @@ class NetworkSettings(Settings):
     """Batch norms of the search cells learn a scale and a shift; if not, the convolutions have a bias."""
     gradient_checkpointing: StrictBool
     """Recompute each cell in the backward pass, which saves memory."""
+    compile: StrictBool
+    """Run the search cells through PyTorch's compiler: same results up to rounding, see docs/speed.md."""
     drop_path: float = Field(ge=0, lt=1)
     """Probability, at the end, of dropping an operation's output for a sample; it rises linearly from 0."""
+
+    @model_validator(mode="after")
+    def _kept_or_recomputed(self) -> "NetworkSettings":
+        if self.compile and self.gradient_checkpointing:
+            raise ValueError("compile and gradient_checkpointing exclude each other: set one to false")
+        return self
 
 
 class WeightSettings(Settings):
@@ -122,6 +131,21 @@ class DerivationSettings(Settings):
     """Ask the trained supernet too: operation strength, and the best of the draws by one-shot accuracy."""
 
 
+class DiagnosticsSettings(Settings):
+    """What is measured along the way, and how often: every so many epochs and after the last, never for null."""
+
+    images: StrictInt = Field(ge=2)
+    """Validation images for the discretisation gap, layer alignment and one-shot accuracies."""
+    every: StrictInt | None = Field(ge=1)
+    """Discretisation gap and layer alignment."""
+    hessian_images: StrictInt = Field(ge=2)
+    """Validation images for the Hessian in alpha."""
+    hessian_every: StrictInt | None = Field(ge=1)
+    """Eigenvalues of the Hessian in alpha; each costs about 60 passes over its images."""
+    one_shot_every: StrictInt | None = Field(ge=1)
+    """One-shot accuracies of the fixed list of 100 cells."""
+
+
 class Protocol(Settings):
     """Everything a run depends on that is not the variant."""
 
@@ -134,6 +158,7 @@ class Protocol(Settings):
     weights: WeightSettings
     alpha: AlphaSettings
     derivation: DerivationSettings
+    diagnostics: DiagnosticsSettings
     precision: Literal["float64", "float32", "tf32", "bfloat16"]
     """Arithmetic of the networks; `bfloat16` is autocast, alpha and the weights stay float32."""
     device: Literal["auto", "cpu", "cuda"]
@@ -187,6 +212,8 @@ class Board(Settings):
 
     protocol: str
     seeds: tuple[StrictInt, ...] = Field(min_length=1)
+    reference: str
+    """The variant that the others are compared with, paired by seed."""
     truth: TruthSettings
     variants: dict[str, dict[str, Any]]
     baselines: dict[str, dict[str, Any]]
@@ -210,6 +237,11 @@ class Board(Settings):
     def chosen(self) -> Protocol:
         """The protocol that `protocol` names."""
         return self.protocols[self.protocol]
+
+    def stages(self, runs: Iterable[tuple[str, int]]) -> list[str]:
+        """Return the names of the DVC stages of runs (method, seed), without those that are not of this board."""
+        kinds = {**dict.fromkeys(self.variants, "search"), **dict.fromkeys(self.baselines, "baseline")}
+        return [f"{kinds[name]}@{name}-{seed}" for name, seed in runs if name in kinds and seed in self.seeds]
 
 
 def load_board(path: Path = PARAMS_FILE) -> Board:

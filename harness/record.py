@@ -3,6 +3,7 @@
 record.json      `Record`: status, settings, fingerprint, environment, timings, derived cells
 epochs.parquet   a row an epoch (a row an evaluation for a baseline), columns in `EPOCH_COLUMNS`
 alpha.parquet    tidy: epoch, cells, edge, operation, alpha, weight (absent where there is no alpha)
+one_shot.parquet tidy: epoch, cell_index, accuracy (percent, of the shared weights; absent where not measured)
 """
 
 import json
@@ -15,12 +16,31 @@ from pydantic import BaseModel, ConfigDict
 from harness.errors import UserError
 from harness.files import whole_folder
 from harness.protocol import validate
+from harness.strategy import Strategy
 
 SCHEMA_VERSION = 1
 RUNS = Path("runs")
 
 Status = Literal["done", "failed", "diverged", "stopped"]
 """`stopped`: the variant's own rule ended the search early, which is a result like `done`."""
+
+DIAGNOSTIC_COLUMNS = {
+    "entropy": "mean over edges of the entropy of the op weights, nats (at most ln 5 = 1.609)",
+    "entropy_smallest": "of the most decided edge, nats",
+    "entropy_largest": "of the least decided edge, nats",
+    "margin": "mean over edges of the largest minus the second largest op weight",
+    "flips": "edges whose leading operation changed since the epoch before",
+    "skip_mass": "mean over edges of the op weight of skip_connect",
+    "skip_rank": "mean over edges of the rank of skip_connect's op weight, 1 for the largest",
+    "mixture_accuracy": "percent, of the shared weights under the op weights, on the probe images",
+    "one_hot_accuracy": "percent, of the same weights under the argmax cell, on the same images",
+    "discretisation_gap": "mixture_accuracy minus one_hot_accuracy, points",
+    "layer_alignment": "mean cosine between the gradients that two cells give to the op weights",
+    "hessian_largest": "largest eigenvalue of the Hessian of the validation loss in alpha, nats",
+    "hessian_smallest": "its smallest eigenvalue, nats",
+    "hessian_trace": "its trace, nats",
+}
+"""What harness/diagnostics.py measures; all but the first seven not after every epoch."""
 
 EPOCH_COLUMNS = {
     "epoch": "counts from 1; for a baseline the number of evaluations",
@@ -29,20 +49,19 @@ EPOCH_COLUMNS = {
     "train_accuracy": "percent, over the same images",
     "valid_loss": "mean cross-entropy over the epoch's alpha steps, nats",
     "valid_accuracy": "percent, over the same images",
-    "entropy": "mean over edges of the entropy of the op weights, nats (at most ln 5 = 1.609)",
-    "margin": "mean over edges of the largest minus the second largest op weight",
-    "skip_mass": "mean over edges of the op weight of skip_connect",
+    **DIAGNOSTIC_COLUMNS,
     "learning_rate": "of the weights, at the end of the epoch",
     "gradient_norm": "mean L2 norm of the weights' gradient before clipping",
     "clipped_share": "share of the weight steps whose gradient was clipped",
     "signal": "baselines: what the search saw of the evaluated cell, percent",
     "cost_seconds": "baselines: training time charged so far, seconds",
-    "seconds": "wall time of the epoch",
+    "seconds": "wall time of the epoch, without its diagnostics",
+    "diagnostics_seconds": "wall time of the epoch's diagnostics",
     "peak_memory_bytes": "largest memory use so far: of the device on CUDA, of the process elsewhere",
 }
 """Columns of epochs.parquet. Those that a method has nothing to say about are NaN."""
 
-TIMING_COLUMNS = ("seconds", "peak_memory_bytes")
+TIMING_COLUMNS = ("seconds", "diagnostics_seconds", "peak_memory_bytes")
 """The columns that differ between two otherwise identical runs."""
 
 
@@ -69,6 +88,7 @@ class Record(BaseModel):
     variant: str
     seed: int
     kind: Literal["search", "baseline"]
+    strategy: Strategy
     status: Status
     reason: str | None = None
     """Why the run is not `done`, in one line."""
@@ -99,12 +119,26 @@ class Record(BaseModel):
     environment: Environment
 
 
+TableName = Literal["epochs", "alpha", "one_shot"]
+
+OPTIONAL_TABLES: dict[str, tuple[str, ...]] = {
+    "alpha": ("epoch", "cells", "edge", "operation", "alpha", "weight"),
+    "one_shot": ("epoch", "cell_index", "accuracy"),
+}
+
+
 def run_folder(variant: str, seed: int, root: Path = RUNS) -> Path:
     """Return the folder of one run."""
     return root / variant / f"seed-{seed}"
 
 
-def write_run(folder: Path, record: Record, epochs: pd.DataFrame, alpha: pd.DataFrame | None) -> None:
+def write_run(
+    folder: Path,
+    record: Record,
+    epochs: pd.DataFrame,
+    alpha: pd.DataFrame | None = None,
+    one_shot: pd.DataFrame | None = None,
+) -> None:
     """Write a run folder: it appears whole, or the folder stays as it was.
 
     Raises:
@@ -112,8 +146,9 @@ def write_run(folder: Path, record: Record, epochs: pd.DataFrame, alpha: pd.Data
     """
     with whole_folder(folder) as staging:
         epochs.to_parquet(staging / "epochs.parquet", index=False)
-        if alpha is not None:
-            alpha.to_parquet(staging / "alpha.parquet", index=False)
+        for name, table in (("alpha", alpha), ("one_shot", one_shot)):
+            if table is not None:
+                table.to_parquet(staging / f"{name}.parquet", index=False)
         text = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False)
         (staging / "record.json").write_text(text + "\n")
 
@@ -137,15 +172,15 @@ def read_record(folder: Path) -> Record:
     return validate(Record, content, where=str(path))
 
 
-def read_table(folder: Path, name: Literal["epochs", "alpha"]) -> pd.DataFrame:
-    """Read one table of a run; alpha is empty where the method has none.
+def read_table(folder: Path, name: TableName) -> pd.DataFrame:
+    """Read one table of a run; alpha and one_shot are empty where a run has none.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     path = folder / f"{name}.parquet"
-    if name == "alpha" and not path.exists():
-        return pd.DataFrame(columns=["epoch", "cells", "edge", "operation", "alpha", "weight"])
+    if name != "epochs" and not path.exists():
+        return pd.DataFrame(columns=list(OPTIONAL_TABLES[name]))
     try:
         return pd.read_parquet(path)
     except FileNotFoundError:

@@ -106,8 +106,12 @@ def check_board(board: Board) -> None:
     """Check every name and every setting of the board before anything runs.
 
     Raises:
-        UserError: see `settings_of`, `variant` and `baseline`.
+        UserError: see `settings_of`, `variant` and `baseline`; or the reference is no method.
     """
+    known = methods()
+    if board.reference not in known:
+        nearest = did_you_mean(board.reference, known)
+        raise UserError(f"params.yaml, reference: there is no variant {board.reference!r}, {nearest}")
     for name in board.variants:
         variant(name)
     for name in board.baselines:

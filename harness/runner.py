@@ -154,6 +154,7 @@ class _Run:
         self.checkpoints = checkpoints
         self.epochs: list[dict[str, Any]] = []
         self.alpha: list[dict[str, Any]] = []
+        self.one_shot: list[dict[str, Any]] = []
         self.draws: dict[str, int] = {}
 
     def go(self, on_epoch: OnEpoch) -> None:
@@ -176,7 +177,7 @@ class _Run:
         progress = self.checkpoints.newest()
         if progress is not None:
             search.load_state(progress.search)
-            self.epochs, self.alpha = progress.epochs, progress.alpha
+            self.epochs, self.alpha, self.one_shot = progress.epochs, progress.alpha, progress.one_shot
 
     def _loop(self, search: "Search", on_epoch: OnEpoch) -> tuple[Status, str | None]:
         total = self.board.chosen.epochs
@@ -185,8 +186,9 @@ class _Run:
             if not search.finite:
                 return "diverged", f"loss or alpha is not finite in epoch {search.epoch}"
             self.epochs.append(row)
-            self.alpha.extend(search.alpha_rows())
-            self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha))
+            self.alpha.extend(search.alpha_rows)
+            self.one_shot.extend(search.one_shot_rows)
+            self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha, self.one_shot))
             on_epoch(row, total)
         return ("done", None) if search.stop_reason is None else ("stopped", search.stop_reason)
 
@@ -210,6 +212,7 @@ class _Run:
             variant=name,
             seed=self.seed,
             kind="search",
+            strategy=self.variant.strategy,
             status=status,
             reason=reason,
             traceback=trace,
@@ -227,7 +230,8 @@ class _Run:
             environment=current_environment(search.device.type if search else "cpu"),
         )
         epochs = pd.DataFrame(self.epochs, columns=None if self.epochs else list(record.EPOCH_COLUMNS))
-        write_run(run_folder(name, self.seed), content, epochs, pd.DataFrame(self.alpha) if self.alpha else None)
+        tables = [pd.DataFrame(rows) if rows else None for rows in (self.alpha, self.one_shot)]
+        write_run(run_folder(name, self.seed), content, epochs, *tables)
 
 
 def start_search(variant: "Variant", protocol: Protocol, seed: int) -> "Search":
@@ -272,6 +276,17 @@ def choose_device(name: str) -> Any:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def run_method(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None) -> Record:
+    """Run a variant or a baseline with one seed.
+
+    Raises:
+        UserError: see `run_search` and `run_baseline`.
+    """
+    if issubclass(registry.method(name), baseline.Baseline):
+        return run_baseline(board, name, seed)
+    return run_search(board, name, seed, on_epoch)
+
+
 def run_baseline(board: Board, name: str, seed: int) -> Record:
     """Run one baseline with one seed on the truth table and write its record.
 
@@ -294,6 +309,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             variant=name,
             seed=seed,
             kind="baseline",
+            strategy=method.strategy,
             status="done",
             notes=list(signal.notes),
             protocol=board.protocol,
@@ -308,5 +324,5 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             forward_backward_passes=0.0,
             environment=current_environment("cpu"),
         )
-        write_run(run_folder(name, seed), content, rows, None)
+        write_run(run_folder(name, seed), content, rows)
         return content

@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.cell import EDGE_NAMES, OPERATIONS, SKIP, Cell, Shape
+from harness import diagnostics
+from harness.cell import EDGE_NAMES, OPERATIONS, Cell, Shape
+from harness.compiled import CompiledCells
 from harness.data import SearchData
-from harness.derivation import CHEAP_RULES, argmax_cell
+from harness.derivation import CHEAP_RULES
 from harness.protocol import Protocol
 from harness.steps import Batch, Step
 from harness.streams import stream, torch_seed
@@ -55,6 +57,9 @@ class Meter:
 class Search:
     """The state of one search, and the steps that move it."""
 
+    network: type[Supernet] = Supernet
+    """What is searched; benchmarks put a plainer one in its place."""
+
     def __init__(self, variant: Variant, protocol: Protocol, data: SearchData, seed: int):
         self.variant = variant
         self.protocol = protocol
@@ -68,7 +73,13 @@ class Search:
         self.stop_reason: str | None = None
         self._streams: dict[str, np.random.Generator] = {}
         self._stage_start, self._stage_epochs = 0, variant.first_stage_epochs()
-        self._alpha_rows: list[dict[str, Any]] = []
+        self.alpha_rows: list[dict[str, Any]] = []
+        """Alpha and op weights at the end of the last epoch, before any rebuild, as rows of alpha.parquet."""
+        self.one_shot_rows: list[dict[str, Any]] = []
+        """What the last epoch adds to one_shot.parquet."""
+        self.cell: str | None = None
+        """The argmax cell at the end of the last epoch."""
+        self._compiled = CompiledCells(self.device) if protocol.network.compile else None
         self.supernet = self._build(variant.supernet_spec(protocol_spec(protocol, data)))
         self.architecture = self._draw_architecture()
         self.weight_optimizer, self.alpha_optimizer = self._optimizers()
@@ -78,8 +89,9 @@ class Search:
     def _build(self, spec: SupernetSpec) -> Supernet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(self.seed, "weights", self.epoch))
-            supernet = Supernet(spec)
+            supernet = self.network(spec)
         supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        supernet.compiled = self._compiled
         return supernet.to(device=self.device, dtype=self.dtype).train()
 
     def _draw_architecture(self) -> dict[str, Tensor]:
@@ -151,28 +163,43 @@ class Search:
             yield
 
     def run_epoch(self) -> dict[str, Any]:
-        """Search for one epoch and return its row of epochs.parquet."""
-        started = time.perf_counter()
+        """Search for one epoch and return its row of epochs.parquet.
+
+        Its `seconds` are those of the steps; compiling and diagnostics do not count.
+        """
+        started = time.perf_counter() - self._seconds_compiling
         self.meter = Meter(self.device)
         self._streams = {}
-        alpha_first = self.protocol.order == "alpha-then-weights"
         batches = zip(self.data.epoch("train", self.epoch), self.data.epoch("valid", self.epoch), strict=True)
         for index, (train_batch, valid_batch) in enumerate(batches):
-            step = Step(self, index, train_batch, valid_batch)
-            self._set_learning_rate(index)
-            if alpha_first:
-                self._alpha_step(step)
-            self._weight_step(step)
-            if not alpha_first:
-                self._alpha_step(step)
+            self.run_step(index, train_batch, valid_batch)
         self.epoch += 1
         row = self._row()
-        self._alpha_rows = self._read_alpha()
-        row["seconds"] = time.perf_counter() - started
+        row["seconds"] = time.perf_counter() - self._seconds_compiling - started
         row["peak_memory_bytes"] = peak_memory_bytes(self.device)
+        # Before a rebuild: the epoch's alpha belongs to the network that it was searched with.
+        self.alpha_rows = self._read_alpha()
+        measures, self.one_shot_rows = diagnostics.measure(self)
+        row |= measures
+        self.cell = row["cell"]
         if self.finite:  # a diverged search has no next epoch to decide about
             self._follow(self.variant.end_of_epoch(self))
         return row
+
+    @property
+    def _seconds_compiling(self) -> float:
+        return 0.0 if self._compiled is None else self._compiled.seconds
+
+    def run_step(self, index: int, train_batch: Batch, valid_batch: Batch) -> None:
+        """Move the weights and alpha once; `index` is that of the step in its epoch."""
+        step = Step(self, index, train_batch, valid_batch)
+        alpha_first = self.protocol.order == "alpha-then-weights"
+        self._set_learning_rate(index)
+        if alpha_first:
+            self._alpha_step(step)
+        self._weight_step(step)
+        if not alpha_first:
+            self._alpha_step(step)
 
     def _follow(self, decision: object) -> None:
         if isinstance(decision, Stop):
@@ -261,21 +288,10 @@ class Search:
             "train_accuracy": 100 * meter.ratio("train/correct", "train/images"),
             "valid_loss": meter.ratio("valid/loss", "valid/batches"),
             "valid_accuracy": 100 * meter.ratio("valid/correct", "valid/images"),
-            **self._architecture_measures(),
             "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
             "gradient_norm": meter.ratio("gradient norm", "weight steps"),
             "clipped_share": meter.ratio("clipped", "weight steps"),
         }
-
-    def _architecture_measures(self) -> dict[str, Any]:
-        if not self.architecture:
-            return {"cell": None, **dict.fromkeys(("entropy", "margin", "skip_mass"), math.nan)}
-        op_weights = self.derived_op_weights()
-        return {"cell": str(argmax_cell(op_weights)), **mixture_measures(op_weights)}
-
-    def alpha_rows(self) -> list[dict[str, Any]]:
-        """Return alpha and op weights at the end of the last epoch, before any rebuild, as rows of alpha.parquet."""
-        return self._alpha_rows
 
     def _read_alpha(self) -> list[dict[str, Any]]:
         if not self.architecture:
@@ -310,6 +326,7 @@ class Search:
             "stage": [self._stage_start, self._stage_epochs],
             "spec": spec_to_plain(self.supernet.spec),
             "stop_reason": self.stop_reason,
+            "cell": self.cell,
             "weights": self.supernet.state_dict(),
             "architecture": {name: value.detach() for name, value in self.architecture.items()},
             "weight_optimizer": self.weight_optimizer.state_dict(),
@@ -321,7 +338,7 @@ class Search:
         """Go back to where `state` was taken."""
         self.epoch, self.passes = state["epoch"], state["passes"]
         self._stage_start, self._stage_epochs = state["stage"]
-        self.stop_reason = state["stop_reason"]
+        self.stop_reason, self.cell = state["stop_reason"], state["cell"]
         self.supernet = self._build(spec_from_plain(state["spec"]))
         self.supernet.load_state_dict(state["weights"])
         self.architecture = {
@@ -369,21 +386,6 @@ def on_device(content: Any, device: torch.device) -> Any:
     if isinstance(content, list | tuple):
         return type(content)(on_device(value, device) for value in content)
     return content
-
-
-def mixture_measures(op_weights: np.ndarray) -> dict[str, float]:
-    """Return entropy (nats), margin and skip mass of op weights [6, 5], each the mean over edges.
-
-    Rows are normalised to sum 1 first, for methods whose op weights do not.
-    """
-    shares = op_weights / op_weights.sum(axis=1, keepdims=True)
-    ordered = np.sort(shares, axis=1)
-    logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    return {
-        "entropy": float(-(shares * logarithms).sum(axis=1).mean()),
-        "margin": float((ordered[:, -1] - ordered[:, -2]).mean()),
-        "skip_mass": float(shares[:, OPERATIONS.index(SKIP)].mean()),
-    }
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from harness.cell import EDGES, OPERATIONS, SKIP
-from harness.hypergradient import Tensors
+from harness.hypergradient import Tensors, constant
 from harness.supernet import Controls, statistics_untouched
 from harness.variant import Moment, Phase
 
@@ -72,7 +72,7 @@ class Step:
 
     def weight_gradients(self) -> list[Tensor | None]:
         """Return the gradient of the training loss for each weight; None for one that took no part."""
-        loss, logits = self._loss(self.train_batch, Phase.WEIGHTS, self.weights, self.architecture)
+        loss, logits = self._loss(self.train_batch, Phase.WEIGHTS, self.weights, constant(self.architecture))
         self.search.meter.add("train", loss, logits, self.train_batch[1])
         return list(torch.autograd.grad(loss, list(self.weights.values()), allow_unused=True))
 
@@ -82,6 +82,8 @@ class Step:
         search.passes += 1
         op_weights = search.variant.op_weights(dict(architecture), self.moment(phase))
         controls = self.controls(phase)
+        if not any(value.requires_grad for value in architecture.values()):
+            controls = controls.detached()
         with search.arithmetic():
             if weights is self.weights:
                 logits = search.supernet(images, op_weights, controls)

@@ -6,14 +6,16 @@ operations on its source, each times its op weight; a node is the sum of its edg
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from harness.cell import EDGES, OPERATIONS, Shape
+from harness.compiled import CompiledCells, plain
 from harness.errors import UserError
 from harness.layers import Head, Reduction, Stem
 from harness.mixed_cell import CellControls, MixedCell, OpWeights
@@ -69,6 +71,15 @@ class Controls:
     channel_order: Tensor | None = None
     """[cells, 6, channels of the last stage]: random keys that choose the channels of each edge (partial channels)."""
 
+    def detached(self) -> "Controls":
+        """Return the same controls as constants, for a pass that is not differentiated with respect to them."""
+        edges, scale = self.edge_weights, self.operation_scale
+        return replace(
+            self,
+            edge_weights=None if edges is None else edges.detach(),
+            operation_scale=None if scale is None else scale.detach(),
+        )
+
     def of_cell(self, cell: int) -> CellControls:
         """Select what cell number `cell` needs."""
         return CellControls(
@@ -94,6 +105,9 @@ class Supernet(nn.Module):
     def __init__(self, spec: SupernetSpec):
         super().__init__()
         self.spec = spec
+        self.checkpointing = spec.gradient_checkpointing
+        self.compiled: CompiledCells | None = None
+        """Runs the cells in the place of PyTorch's operators one by one."""
         shape = spec.shape
         self.stem = Stem(shape)
         self.cells = nn.ModuleList()
@@ -123,18 +137,22 @@ class Supernet(nn.Module):
         # Convolutions and pooling are several times faster in this memory format.
         features = self.stem(images.contiguous(memory_format=torch.channels_last))
         per_stage = self.spec.shape.cells_per_stage
-        for position, cell in enumerate(self.cells):
+        run = self.compiled or plain
+        for position, cell in enumerate(self._each_cell()):
             if position and position % per_stage == 0:
                 features = self.reductions[position // per_stage - 1](features)
             arguments = (features, cell_weights[position], controls.of_cell(position))
-            if self.spec.gradient_checkpointing and torch.is_grad_enabled():
-                # The recomputation must not count its batch a second time.
-                contexts = partial(_recomputation_contexts, cell)
-                features = checkpoint(cell, *arguments, use_reentrant=False, context_fn=contexts)
+            if self.checkpointing and torch.is_grad_enabled():
+                features = _checkpointed(cell, *arguments)
             else:
-                features = cell(*arguments)
+                features = run(cell, *arguments)
         logits: Tensor = self.head(features)
         return logits
+
+    def _each_cell(self) -> Iterator[MixedCell]:
+        for cell in self.cells:
+            assert isinstance(cell, MixedCell)
+            yield cell
 
     def _cell_weights(self, op_weights: Tensor, edge_weights: Tensor | None) -> list[OpWeights]:
         shape, one_cell = self.spec.shape, (len(EDGES), len(OPERATIONS))
@@ -155,8 +173,28 @@ class Supernet(nn.Module):
         return prepared
 
 
+def _checkpointed(cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:
+    # The recomputation must not count its batch a second time, and must see the weights of this pass: by then
+    # functional_call may have put others back.
+    call = partial(functional_call, cell, dict(cell.named_parameters()))
+    contexts = partial(_recomputation_contexts, cell)
+    output: Tensor = checkpoint(call, (features, op_weights, controls), use_reentrant=False, context_fn=contexts)
+    return output
+
+
 def _recomputation_contexts(cell: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     return nullcontext(), statistics_untouched(cell)
+
+
+@contextmanager
+def twice_differentiable(supernet: Supernet) -> Iterator[None]:
+    """Let passes inside this context be differentiated twice: neither recomputed in the backward pass nor compiled."""
+    kept = supernet.checkpointing, supernet.compiled
+    supernet.checkpointing, supernet.compiled = False, None
+    try:
+        yield
+    finally:
+        supernet.checkpointing, supernet.compiled = kept
 
 
 @contextmanager

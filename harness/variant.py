@@ -19,6 +19,7 @@ from harness.cell import EDGES, OPERATIONS, Cell
 from harness.derivation import argmax_cell
 from harness.protocol import AlphaSettings, Protocol
 from harness.protocol import Settings as BaseSettings
+from harness.strategy import Strategy
 from harness.supernet import Controls, SupernetSpec
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Variant:
     citation: ClassVar[str]
     axis: ClassVar[str]
     """Which part of DARTS it changes, in a few words."""
+    strategy: ClassVar[Strategy] = "gradient"
+    """What moves its choice of a cell; tables and the frontier of cost and quality are grouped by it."""
     departures: ClassVar[tuple[str, ...]] = ()
     """What differs from the paper, and why."""
     passes_per_step: ClassVar[float] = 2.0

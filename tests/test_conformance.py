@@ -19,7 +19,8 @@ import torch
 from harness import registry
 from harness.baseline import Baseline, Signal, run_baseline
 from harness.cell import CELL_COUNT, Cell
-from harness.record import TIMING_COLUMNS
+from harness.one_shot_cells import ONE_SHOT_CELLS
+from harness.record import DIAGNOSTIC_COLUMNS, TIMING_COLUMNS
 from harness.search import Search
 from harness.variant import Variant
 from tests.conftest import ROOT
@@ -110,6 +111,15 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", VARIANTS)
 class TestVariant:
+    def test_every_diagnostic_can_be_measured(self, name: str) -> None:
+        changes = {"every": 1, "hessian_every": 1, "one_shot_every": 1}
+        search = tiny_search(registry.variant(name), **{f"diagnostics__{key}": value for key, value in changes.items()})
+        measures = search.run_epoch()
+        assert len(search.one_shot_rows) == len(ONE_SHOT_CELLS)
+        if "alpha" in search.architecture:
+            unknown = [key for key in DIAGNOSTIC_COLUMNS if not math.isfinite(measures[key])]
+            assert unknown == ["flips"]
+
     def test_it_searches_with_finite_numbers(self, name: str) -> None:
         course = undisturbed(name)
         assert course.rows

@@ -30,6 +30,7 @@ class EnasLite(RandomSearchWithSharing):
         "ICML 2018, arXiv 1802.03268."
     )
     axis = "alpha gradient: REINFORCE with shared weights"
+    strategy = "reinforcement learning"
     departures = (
         "The policy is one table of logits, alpha; the paper's is an LSTM, which can make one edge's choice depend on "
         "another's.",

@@ -19,6 +19,7 @@ class RegularizedEvolution(Baseline):
         "AAAI 2019, arXiv 1802.01548."
     )
     axis = "multi-trial, evolution"
+    strategy = "evolution"
     departures = (
         "The population of 10 and the tournament of 3 are NAS-Bench-201's (Dong and Yang 2020), for its budget of "
         "about 100 evaluations; the paper has populations of 100 and samples of 25 for 20,000.",

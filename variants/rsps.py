@@ -14,6 +14,7 @@ from harness.protocol import Protocol
 from harness.protocol import Settings as BaseSettings
 from harness.search import Search
 from harness.steps import Step
+from harness.strategy import Strategy
 from harness.supernet import Controls, nonzero_operations
 from harness.variant import Architecture, Moment, Phase, Variant
 
@@ -28,6 +29,7 @@ class RandomSearchWithSharing(Variant):
     name = "rsps"
     citation = "Li and Talwalkar. Random Search and Reproducibility for NAS. UAI 2019, arXiv 1902.07638."
     axis = "no alpha: weights trained on random cells, best of many by one-shot accuracy"
+    strategy: ClassVar[Strategy] = "random"
     departures: ClassVar[tuple[str, ...]] = (
         "All candidates are scored on one batch, which the seed fixes, so that their scores differ by the cell alone; "
         "NAS-Bench-201 takes the next batch for each.",

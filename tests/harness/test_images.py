@@ -208,6 +208,7 @@ def test_decoding_leaves_the_global_random_states_alone(tmp_path):
 PARAMS = """
 protocol: quick
 seeds: [0]
+reference: darts
 truth: {source: analog-nasbench, path: null}
 variants: {}
 baselines: {}
@@ -219,13 +220,14 @@ protocols:
        crop_padding: 0, flip: false, cutout: 0, cutout_ramp: false}
     network:
       {channels: 2, cells_per_stage: 1, batch_statistics: true, affine: false, gradient_checkpointing: false,
-       drop_path: 0.0}
+       compile: false, drop_path: 0.0}
     epochs: 1
     batch_size: 4
     order: alpha-then-weights
     weights: {lr: 0.1, lr_min: 0.0, momentum: 0.9, nesterov: false, weight_decay: 0.0, clip: null}
     alpha: {lr: 0.1, betas: [0.5, 0.999], weight_decay: 0.0, init_scale: 0.001, batches: shuffled}
     derivation: {draws: 1, one_shot: false}
+    diagnostics: {images: 8, every: null, hessian_images: 8, hessian_every: null, one_shot_every: null}
     precision: float32
     device: cpu
     threads: 1

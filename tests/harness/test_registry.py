@@ -13,6 +13,7 @@ def board(**changes) -> Board:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"reference": "dart"}, "reference: there is no variant 'dart', did you mean 'darts'?"),
         ({"variants": {"dart": {}}}, "there is no variant 'dart', did you mean 'darts'?"),
         ({"variants": {"random-search": {}}, "baselines": {}}, "'random-search' is a baseline"),
         ({"variants": {}, "baselines": {"darts": {}}}, "'darts' is a search variant"),

@@ -6,8 +6,9 @@ import torch
 
 from harness.cell import Cell
 from harness.protocol import load_board
+from harness.record import TIMING_COLUMNS
 from harness.runner import start_search
-from harness.search import Search, mixture_measures
+from harness.search import Search
 from harness.variant import Moment, Phase, Rebuild, Variant
 from tests.conftest import tiny_params, write_params
 from variants.darts import Darts
@@ -57,7 +58,7 @@ def assert_same(one, other):
 
 
 def without_timing(row):
-    return {key: value for key, value in row.items() if key not in ("seconds", "peak_memory_bytes")}
+    return {key: value for key, value in row.items() if key not in TIMING_COLUMNS}
 
 
 @pytest.mark.parametrize("method", [Darts, DartsSecondOrder])
@@ -229,16 +230,6 @@ def test_progress_runs_from_zero_to_one() -> None:
     assert progress[0] == 0
     assert progress == sorted(progress)
     assert progress[-1] == pytest.approx(1 - 1 / len(progress))
-
-
-def test_measures_of_a_hand_made_mixture() -> None:
-    op_weights = np.tile([0.1, 0.6, 0.1, 0.1, 0.1], (6, 1))
-    op_weights[0] = [0, 2, 0, 0, 0]  # not normalised, and with zeros
-    measures = mixture_measures(op_weights)
-    entropy = -(0.6 * np.log(0.6) + 4 * 0.1 * np.log(0.1))
-    assert measures["entropy"] == pytest.approx(5 / 6 * entropy)
-    assert measures["margin"] == pytest.approx((5 * 0.5 + 1) / 6)
-    assert measures["skip_mass"] == pytest.approx((5 * 0.6 + 1) / 6)
 
 
 def test_one_shot_accuracy_counts_right_answers_and_changes_nothing() -> None:

@@ -36,6 +36,7 @@ def board_of(uri: str | None = None, seeds: tuple[int, ...] = (0, 1)) -> Board:
         {
             "protocol": "tiny",
             "seeds": seeds,
+            "reference": "darts",
             "truth": {"source": "analog-nasbench", "path": None},
             "variants": {"darts": {}, "pc-darts": {"fraction": 4}},
             "baselines": {"random": {}},
@@ -79,6 +80,7 @@ def record_of(variant: str, seed: int, **changes: Any) -> Record:
         "variant": variant,
         "seed": seed,
         "kind": "baseline" if variant == "random" else "search",
+        "strategy": "random" if variant == "random" else "gradient",
         "status": "done",
         "protocol": "tiny",
         "settings": {"fraction": 4, "note": None, "empty": "", "deep": {"on": True}, "list": [1, 2.5]},

@@ -80,13 +80,13 @@ def assert_resumes(method: type[Variant], protocol: Changes | None = None, **set
     straight = start(method, protocol, **settings)
     saved, rows = [], []
     for _ in range(3):
-        rows.append((row(straight), straight.alpha_rows()))
+        rows.append((row(straight), straight.alpha_rows))
         saved.append(_written(straight.state()))
     answer = straight.derive()
     for stop in (1, 2):
         resumed = start(method, protocol, **settings)
         resumed.load_state(_read(saved[stop - 1]))
-        again = [(row(resumed), resumed.alpha_rows()) for _ in range(stop, 3)]
+        again = [(row(resumed), resumed.alpha_rows) for _ in range(stop, 3)]
         assert again == rows[stop:]
         assert_same(resumed.state(), _read(saved[-1]))
         assert resumed.derive() == answer

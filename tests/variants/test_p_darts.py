@@ -76,7 +76,7 @@ def test_three_stages_of_depth_operations_and_learning_rate() -> None:
 def test_a_new_stage_draws_alpha_anew_but_the_record_shows_the_old_one() -> None:
     tested = start(PDarts, warm_up=0.0)
     tested.run_epoch()
-    shown = np.array([row["alpha"] for row in tested.alpha_rows()])
+    shown = np.array([row["alpha"] for row in tested.alpha_rows])
     assert np.abs(shown).max() > 0.01
     assert tested.architecture["alpha"].abs().max() < 0.01
 
