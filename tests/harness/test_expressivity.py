@@ -8,7 +8,8 @@ import torch
 
 from harness.cell import CELL_COUNT, OPERATIONS, RESIDUAL, Cell
 from harness.streams import stream
-from tests.harness.test_supernet import build, discrete_network, images, one_hot
+from harness.theory_expressivity import discrete_network, one_hot
+from tests.harness.test_supernet import build, images
 
 __all__ = ["images"]
 

@@ -7,8 +7,8 @@ from torch.func import functional_call
 
 from harness import hypergradient
 from harness.cell import Shape
+from harness.quadratic import Quadratic
 from harness.supernet import Supernet, SupernetSpec
-from tests.harness.quadratic import Quadratic
 
 UNROLL = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from harness import hypergradient
-from tests.harness.quadratic import Quadratic
+from harness.quadratic import Quadratic
 from tests.harness.test_hypergradient import TinySearch
 
 

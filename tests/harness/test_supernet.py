@@ -7,8 +7,8 @@ from torch import Tensor
 from benchmarks.plain_supernet import PlainSupernet
 from harness.cell import EDGES, OPERATIONS, Cell, Shape
 from harness.mixed_cell import OpWeights
-from harness.network import Network
 from harness.supernet import Controls, Supernet, SupernetSpec, statistics_untouched
+from harness.theory_expressivity import discrete_network, one_hot
 from tests.harness import plain_supernet
 
 SHAPE = Shape(channels=4, cells_per_stage=2, classes=5, image_channels=2, image_size=8)
@@ -27,10 +27,6 @@ def build(network: type[Supernet] = Supernet, **changes) -> Supernet:
 def mixture(*leading: int) -> Tensor:
     logits = torch.randn(*leading, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     return torch.softmax(logits, dim=-1).requires_grad_()
-
-
-def one_hot(cell: Cell) -> Tensor:
-    return torch.nn.functional.one_hot(torch.tensor(cell.codes), len(OPERATIONS)).double()
 
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
@@ -185,21 +181,6 @@ def test_inactive_op_weights_and_operations_take_no_part(images: Tensor) -> None
     (gradient,) = torch.autograd.grad(logits.square().sum(), poisoned)
     assert gradient.isfinite().all()
     assert not gradient[~torch.tensor(active)].any()
-
-
-def discrete_network(net: Supernet, cell: Cell) -> Network:
-    """The network of a cell with the weights that the supernet has for its operations."""
-    network = Network(cell, net.spec.shape, affine=False, track=False).double()
-    shared = net.state_dict()
-    own = {}
-    for name in network.state_dict():
-        parts = name.split(".")
-        if parts[0] == "cells":
-            source, target = map(int, parts[3].split("_"))
-            parts.insert(4, cell.operation(source, target))
-        own[name] = shared[".".join(parts)]
-    network.load_state_dict(own)
-    return network
 
 
 @pytest.mark.parametrize("index", [0, 11, 284, 9930, 1651, 2299])

@@ -1,0 +1,166 @@
+"""DVC stage `theory`: what theory says of the relaxation and of its gradients, measured on small problems.
+
+It depends on no setting and no search, so it runs once. `python -m pipelines.theory small` measures less.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harness import theory_bias, theory_expressivity, theory_supernet
+from harness.files import whole_folder
+from harness.quadratic import Quadratic
+from pipelines import stage
+
+THEORY = Path("data/theory")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    cells: int = 60
+    logit_gaps: tuple[float, ...] = tuple(range(0, 41, 2))
+    step_shares: tuple[float, ...] = (0.03, 0.3, 1.0)
+    """Inner step sizes on the quadratic problem, as shares of 1 / largest curvature."""
+    inner_steps: tuple[float, ...] = (0, 1, 3, 10, 30, 100, 300, 1000, math.inf)
+    terms: tuple[int, ...] = (2, 10, 50)
+    """K of the Neumann series."""
+    direction_sets: int = 2
+    """Sets of 30 orthonormal directions for the zeroth-order estimates."""
+    networks: int = 3
+    network_step_shares: tuple[float, ...] = (0.1, 1.0)
+    network_inner_steps: tuple[float, ...] = (0, 10, 100, math.inf)
+    network_terms: tuple[int, ...] = (2, 10)
+    network_directions: int = 30
+    """Of one set of 30 orthonormal directions, on one network."""
+
+
+SMALL = Sizes(
+    cells=6,
+    logit_gaps=(0, 8, 16, 24, 40),
+    step_shares=(0.3, 1.0),
+    inner_steps=(0, 10, math.inf),
+    terms=(2, 50),
+    direction_sets=1,
+    networks=1,
+    network_step_shares=(1.0,),
+    network_inner_steps=(0, 3, math.inf),
+    network_terms=(2,),
+    network_directions=2,
+)
+"""For tests: the same files in seconds."""
+
+
+QUADRATIC, SUPERNET = "quadratic", "supernet"
+TOY_WEIGHTS, TOY_ALPHAS, TOY_COUPLING = 60, 30, 0.3
+Frames = dict[str, pd.DataFrame]
+
+
+def expressivity(sizes: Sizes) -> Frames:
+    """Measure how fast the supernet tends to discrete cells."""
+    measured = theory_expressivity.distances(theory_expressivity.drawn_cells(sizes.cells), sizes.logit_gaps)
+    return {
+        "distances": measured,
+        "fits": theory_expressivity.fits(measured),
+        "underflow": theory_expressivity.underflow(),
+    }
+
+
+def gradients(sizes: Sizes) -> Frames:
+    """Compare the estimators with the exact hyper-gradient, on the quadratic problem and on supernets."""
+    toy = Quadratic(TOY_WEIGHTS, TOY_ALPHAS, coupling=TOY_COUPLING)
+    reference = theory_bias.ToyReference(toy)
+    points = theory_bias.trajectory(reference, sizes.step_shares, sizes.inner_steps)
+    directions = theory_bias.orthonormal_directions(reference.alpha.numel(), sizes.direction_sets)
+    terms = theory_bias.with_bounds(theory_bias.error_terms(reference, points), toy)
+    found = [
+        theory_bias.compare_gradients(reference, points, sizes.terms),
+        theory_bias.compare_zeroth_order(reference, points, directions),
+    ]
+    frames: dict[str, list[pd.DataFrame]] = {
+        "estimates": [frame.assign(problem=QUADRATIC, network=0) for frame in found],
+        "terms": [terms.assign(problem=QUADRATIC, network=0)],
+        "solutions": [],
+    }
+    for network in range(sizes.networks):
+        for name, frame in _on_network(sizes, network).items():
+            frames[name].append(frame.assign(problem=SUPERNET, network=network))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}
+
+
+def _on_network(sizes: Sizes, network: int) -> Frames:
+    reference = theory_supernet.SupernetReference(theory_supernet.SupernetProblem(network))
+    points = theory_bias.trajectory(reference, sizes.network_step_shares, sizes.network_inner_steps)
+    estimates = [theory_bias.compare_gradients(reference, points, sizes.network_terms)]
+    if network == 0:
+        # A twin for each of 30 directions is dear, so one network and one point have to do.
+        directions = theory_bias.orthonormal_directions(reference.alpha.numel(), sets=1)[: sizes.network_directions]
+        estimates.append(theory_bias.compare_zeroth_order(reference, points[-1:], directions))
+    return {
+        "estimates": pd.concat(estimates, ignore_index=True),
+        "terms": theory_bias.error_terms(reference, points),
+        "solutions": pd.DataFrame([asdict(theory_supernet.solved_facts(reference))]),
+    }
+
+
+def setup(sizes: Sizes) -> Frames:
+    """List the constants of the measurements, so that a reader of the numbers has them."""
+    limits, nets = theory_expressivity, theory_supernet
+    constants = {
+        ("cells", "channels of the first stage"): limits.SHAPE.channels,
+        ("cells", "cells a stage"): limits.SHAPE.cells_per_stage,
+        ("cells", "drawn images"): limits.IMAGES,
+        ("cells", "drawn cells"): sizes.cells,
+        ("cells", "epsilon of batch norm"): limits.batch_norm_epsilon(),
+        ("cells", "fit from logit gap"): limits.FIT[0],
+        ("cells", "fit to logit gap"): limits.FIT[1],
+        ("cells", "distance that counts as reached"): limits.SMALL,
+        (QUADRATIC, "weights"): TOY_WEIGHTS,
+        (QUADRATIC, "architecture parameters"): TOY_ALPHAS,
+        (QUADRATIC, "scale of D"): TOY_COUPLING,
+        (QUADRATIC, "sets of orthonormal directions"): sizes.direction_sets,
+        ("zeroth order", "steps of a twin"): theory_bias.TWIN_STEPS,
+        ("zeroth order", "mu"): theory_bias.MU,
+        (SUPERNET, "networks"): sizes.networks,
+        (SUPERNET, "channels of the first stage"): nets.CHANNELS,
+        (SUPERNET, "images of each half"): 10 * nets.IMAGES_PER_CLASS,
+        (SUPERNET, "sd of alpha"): nets.ALPHA_SD,
+        (SUPERNET, "weight decay"): nets.WEIGHT_DECAY,
+        (SUPERNET, "damping"): nets.DAMPING,
+        (SUPERNET, "sharpness of softplus"): nets.SHARPNESS,
+        (SUPERNET, "steps before the start"): nets.PRETRAINING,
+        (SUPERNET, "tolerance of conjugate gradients"): nets.CG_TOLERANCE,
+        (SUPERNET, "alpha's move in the finite difference"): nets.PROBE,
+    }
+    rows = [(part, quantity, float(value)) for (part, quantity), value in constants.items()]
+    return {"setup": pd.DataFrame(rows, columns=["part", "quantity", "value"])}
+
+
+PARTS: tuple[Callable[[Sizes], Frames], ...] = (setup, expressivity, gradients)
+
+
+def write_theory(folder: Path, sizes: Sizes) -> None:
+    """Measure everything and write one Parquet file a frame; the folder appears whole."""
+    import torch
+
+    torch.set_num_threads(1)
+    with whole_folder(folder) as staging:
+        for part in PARTS:
+            for name, frame in part(sizes).items():
+                frame.to_parquet(staging / f"{name}.parquet", index=False)
+
+
+@stage
+def main(sizes: Sizes) -> None:
+    """Measure and write data/theory/."""
+    write_theory(THEORY, sizes)
+    print(f"{THEORY}: {sizes.cells} cells, {sizes.networks} networks")
+
+
+if __name__ == "__main__":
+    main(SMALL if sys.argv[1:] == ["small"] else Sizes())
