@@ -296,7 +296,8 @@ def _generator(level: float, resamples: int, seed: int) -> np.random.Generator:
 
 def _resampled_weights(generator: np.random.Generator, runs: int, resamples: int) -> FloatArray:
     """Return the weight of each run in each resample, [resamples, runs]; a mean is then a product of matrices."""
-    return generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
+    drawn = generator.integers(runs, size=(resamples, runs)) + runs * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * runs).reshape(resamples, runs) / runs
 
 
 def _percentile_interval(estimate: float, draws: FloatArray, level: float) -> Interval:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from harness.mirror import (
 )
 from harness.protocol import Board
 from harness.record import RUNS, read_record, run_folder
-from harness.tracking_store import MLFLOW_SETTINGS, find_store, masked, one_line, opened
+from harness.tracking_store import MLFLOW_SETTINGS, find_store, masked, one_line, opened, without_credentials
 
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100
 """MLflow's limits of `log_batch`."""
@@ -50,6 +50,12 @@ class SyncSummary:
     failed: int = 0
     """Runs whose record could not be read."""
     message: str = ""
+    page: str = ""
+    """Address of the server's page without credentials; empty for a store that `dartsboard ui` must serve."""
+    experiment_id: str | None = None
+    """The board's experiment; null if the store could not be used."""
+    run_ids: dict[str, str] = field(default_factory=dict)
+    """MLflow's id of each run that it holds, by `variant/seed-N`."""
 
     def count(self, outcome: Outcome) -> None:
         """Count one run."""
@@ -91,11 +97,12 @@ def sync(
         UserError: `tracking.uri` is no store of MLflow.
     """
     store = find_store(board, project)
-    summary = SyncSummary(masked(store.uri))
+    summary = SyncSummary(masked(store.uri), page=without_credentials(store.uri) if store.is_server else "")
     progress = {run_key(search.variant, search.seed): search for search in in_progress}
     records = _Records(board, runs_root, _rows_by_run(truth_rows), _rows_by_run(final_truth_rows), progress)
     try:
         with opened(store, board.tracking.experiment) as (client, experiment):
+            summary.experiment_id = experiment
             _mirror_board(records, client, experiment, summary)
     except UserError as error:
         summary.message = masked(str(error))
@@ -156,7 +163,9 @@ def _mirror_board(records: _Records, client: Any, experiment: str, summary: Sync
                 summary.count("failed")
                 continue
             if wanted is not None:
-                summary.count(_mirror_run(client, experiment, wanted, found))
+                outcome, run_id = _mirror_run(client, experiment, wanted, found)
+                summary.count(outcome)
+                summary.run_ids[run_key(variant, seed)] = run_id
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         summary.message = problems[0] + more
@@ -175,8 +184,8 @@ def _existing_runs(client: Any, experiment: str) -> dict[str, list[Any]]:
             return runs
 
 
-def _mirror_run(client: Any, experiment: str, wanted: MirroredRun | str, found: list[Any]) -> Outcome:
-    """Make MLflow hold the wanted run once, and no other of its name."""
+def _mirror_run(client: Any, experiment: str, wanted: MirroredRun | str, found: list[Any]) -> tuple[Outcome, str]:
+    """Make MLflow hold the wanted run once, and no other of its name; return what that took and MLflow's id of it."""
     logged: set[tuple[str, int]] = set()
     kept = None
     for run in found:
@@ -188,14 +197,14 @@ def _mirror_run(client: Any, experiment: str, wanted: MirroredRun | str, found: 
         if run is not kept:
             client.delete_run(run.info.run_id)
     if isinstance(wanted, str):
-        return "skipped"
+        return "skipped", next(run.info.run_id for run in found if run.data.tags.get(COMPLETE_TAG) == wanted)
     missing = [point for point in wanted.points if (point.name, point.step) not in logged]
     if kept is not None and wanted.digest is None and not missing and kept.info.status == wanted.status:
-        return "skipped"
+        return "skipped", kept.info.run_id
     identity = {name: wanted.tags[name] for name in (KEY_TAG, "fingerprint")}
     run = kept or client.create_run(experiment, start_time=wanted.start, tags=identity, run_name=wanted.key)
     _write(client, run.info.run_id, wanted, missing)
-    return "continued" if kept else "replaced" if found else "created"
+    return "continued" if kept else "replaced" if found else "created", run.info.run_id
 
 
 def _points_to_keep(client: Any, run: Any, wanted: MirroredRun) -> set[tuple[str, int]] | None:

@@ -56,6 +56,12 @@ def masked(text: str) -> str:
     return re.sub(r"(?i)(password|passwd|pwd|token)=[^&\s'\"]+", r"\1=***", text)
 
 
+def without_credentials(uri: str) -> str:
+    """Return the address of a server as people may open it: user and password are left out, and what follows a `?`."""
+    address = urlsplit(uri)
+    return f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}".rstrip("/")
+
+
 def find_store(board: Board, project: Path = Path()) -> Store:
     """Return the store that the board names: `tracking.uri`, or mlflow.db in the project's folder.
 

@@ -1,24 +1,23 @@
-"""DVC stage `track`: mirror the records into MLflow. A store that cannot be reached stops nothing."""
+"""DVC stage `track`: mirror the records into MLflow. A store that cannot be used stops nothing, the report says so."""
 
-from pathlib import Path
-
+from harness.errors import UserError
 from harness.lookup import RESULTS, read_results
 from harness.protocol import load_board
-from harness.tracking import sync
+from harness.tracked import write_tracked
+from harness.tracking import SyncSummary, sync
 from pipelines import stage
-
-SUMMARY = Path(".dartsboard/tracked.txt")
 
 
 @stage
 def main() -> None:
-    """Bring MLflow up to date; `dartsboard sync` does the same by hand."""
-    summary = sync(
-        load_board(), truth_rows=read_results(RESULTS, "epochs"), final_truth_rows=read_results(RESULTS, "runs")
-    )
+    """Bring MLflow up to date and note where each run is; `dartsboard sync` does the first by hand."""
+    epochs, runs = read_results(RESULTS, "epochs"), read_results(RESULTS, "runs")
+    try:
+        summary = sync(load_board(), truth_rows=epochs, final_truth_rows=runs)
+    except UserError as error:
+        summary = SyncSummary(uri="no store", message=str(error))
     print(summary)
-    SUMMARY.parent.mkdir(exist_ok=True)
-    SUMMARY.write_text(f"{summary}\n")
+    write_tracked(summary)
 
 
 if __name__ == "__main__":

@@ -7,30 +7,34 @@ from typing import Any
 
 import pandas as pd
 
-from harness.cell import OPERATIONS
 from harness.errors import UserError
+from harness.lookup import CELL_MEASURES
 from harness.record import EPOCH_COLUMNS
+from harness.truth_columns import NOISE_FLOOR, rank
 
-RUN_TEXTS = ("variant", "kind", "status", "reason", "cell", "canonical", "fingerprint", "device", "processor")
+RUN_TEXTS = (
+    "variant", "kind", "strategy", "status", "reason", "cell", "canonical", "fingerprint", "device", "processor",
+)  # fmt: skip
 RUN_NUMBERS = (
-    "seed", "epochs", "cell_index", *(f"count_{operation}" for operation in OPERATIONS), "depth", "width", "parameters",
-    "flops", "seconds", "peak_memory_bytes", "forward_backward_passes",
+    "seed", "epochs", "cell_index", *CELL_MEASURES, "seconds", "diagnostics_seconds", "peak_memory_bytes",
+    "forward_backward_passes",
 )  # fmt: skip
 ALPHA_TEXTS, ALPHA_NUMBERS = ("variant", "cells", "edge", "operation"), ("seed", "epoch", "alpha", "weight")
 DERIVED_TEXTS, DERIVED_NUMBERS = ("variant", "kind", "rule", "cell"), ("seed",)
 DRAW_TEXTS, DRAW_NUMBERS = ("variant", "kind", "cell"), ("seed", "count")
 LANDMARK_TEXTS, LANDMARK_NUMBERS = ("name", "cell"), ("cell_index",)
 EPOCH_TEXTS = ("variant", "kind", "cell")
-EPOCH_NUMBERS = ("seed", *(column for column in EPOCH_COLUMNS if column != "cell"))
+EPOCH_NUMBERS = (
+    "seed", *(column for column in EPOCH_COLUMNS if column != "cell"), "cell_index", *CELL_MEASURES, "train_valid_gap",
+)  # fmt: skip
+COLLAPSE_TEXTS, COLLAPSE_NUMBERS = ("variant", "kind", "criterion"), ("seed", "epoch", "epochs")
+ONE_SHOT_TEXTS, ONE_SHOT_NUMBERS = ("variant",), ("seed", "epoch", "cell_index", "accuracy")
+RANK_TEXTS = ("variant", "column")
+RANK_NUMBERS = ("seed", "epoch", "cells", "kendall", "spearman", "kendall_best_fifth", "precision_at_10")
+SPACE_TEXTS, SPACE_NUMBERS = ("cell", "canonical"), ("cell_index", *CELL_MEASURES)
 
 FINISHED = ("done", "stopped")
 """Statuses whose cell is a result; `stopped` is the variant's own decision to end early."""
-
-NOISE_FLOOR = {"truth/cifar10/test": 0.18, "truth/cifar100/test": 0.39, "truth/ImageNet16-120/test": 0.53}
-"""Standard deviation, in points, of the true accuracies of cells that compute the same function.
-
-Measured on NAS-Bench-201 (200 epochs, mean over the training seeds) among cells that share a canonical form.
-"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,14 @@ class Results:
     """A row for every run and derivation rule: rule, cell and the truth columns."""
     draws: pd.DataFrame
     """A row for every run and cell drawn from its final op weights: cell, count and the truth columns."""
+    collapse: pd.DataFrame
+    """A row for every search and criterion of collapse, see harness/collapse.py."""
+    one_shot: pd.DataFrame
+    """A row for every search, measured epoch and cell of the fixed list: one-shot accuracy and the truth columns."""
+    rank_correlation: pd.DataFrame
+    """A row for every search, measured epoch and truth column, see harness/rank_correlation.py."""
+    space: pd.DataFrame
+    """A row for every cell of the space, with its measures and the truth columns."""
     landmarks: pd.DataFrame
     columns: tuple[TruthColumn, ...]
     """The truth columns; the first is the one the report ranks by."""
@@ -112,14 +124,17 @@ def load_results(folder: Path) -> Results:
     runs = _read_table(folder / "runs.parquet", RUN_TEXTS, (*RUN_NUMBERS, *keys, *percentile_keys))
     if runs.empty:
         raise UserError(f"{folder / 'runs.parquet'} has no run: name variants or baselines and seeds in params.yaml")
-    # Search methods rank first on CIFAR-10 test by custom; a stable sort keeps the source's order among the rest.
-    columns = tuple(sorted(columns, key=lambda column: (column.key != "truth/cifar10/test", "/test" not in column.key)))
+    columns = tuple(sorted(columns, key=lambda column: rank(column.key)))
     return Results(
         runs=runs,
         epochs=_read_table(folder / "epochs.parquet", EPOCH_TEXTS, (*EPOCH_NUMBERS, *keys)),
         alpha=_read_table(folder / "alpha.parquet", ALPHA_TEXTS, ALPHA_NUMBERS),
         derived=_read_table(folder / "derived.parquet", DERIVED_TEXTS, (*DERIVED_NUMBERS, *keys)),
         draws=_read_table(folder / "draws.parquet", DRAW_TEXTS, (*DRAW_NUMBERS, *keys)),
+        collapse=_read_table(folder / "collapse.parquet", COLLAPSE_TEXTS, COLLAPSE_NUMBERS),
+        one_shot=_read_table(folder / "one_shot.parquet", ONE_SHOT_TEXTS, (*ONE_SHOT_NUMBERS, *keys)),
+        rank_correlation=_read_table(folder / "rank_correlation.parquet", RANK_TEXTS, RANK_NUMBERS),
+        space=_read_table(folder / "space.parquet", SPACE_TEXTS, (*SPACE_NUMBERS, *keys)),
         landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys)),
         columns=columns,
         cell_count=int(truth["cells"]),

@@ -1,10 +1,8 @@
-"""The report's numbers: pure functions from results to data frames and findings."""
-
-from dataclasses import dataclass
+"""The report's numbers: pure functions from results to data frames."""
 
 import pandas as pd
 
-from harness.cell import ALL_CONV3
+from harness.truth import REPORT_COLUMNS
 from reports.results import FINISHED, Results, TruthColumn
 
 STATUSES = ("done", "stopped", "diverged", "failed", "missing")
@@ -17,13 +15,14 @@ def comparison(results: Results) -> pd.DataFrame:
     """Return one row per variant: how its runs ended, and statistics of the truth of its finished runs.
 
     Index: variant, searches before baselines, each by falling mean of the main truth column, variants without a
-    result last. Columns: kind, runs, one per status, distinct_cells (canonical forms), and for every truth column
-    `<column>/<statistic>` with the statistics of `STATISTICS`. `sd` has ddof 1; `percentile` is the median over the
-    runs of the percentile among all cells.
+    result last. Columns: kind, strategy (missing where no run has a record), runs, one per status, distinct_cells
+    (canonical forms), and for every truth column `<column>/<statistic>` with the statistics of `STATISTICS`. `sd` has
+    ddof 1; `percentile` is the median over the runs of the percentile among all cells.
     """
     runs = results.runs
     grouped = runs.groupby("variant", sort=False)
-    table = pd.DataFrame({"kind": grouped["kind"].first(), "runs": grouped.size()})
+    identity = {name: grouped[name].first() for name in ("kind", "strategy")}
+    table = pd.DataFrame({**identity, "runs": grouped.size()})
     for status in STATUSES:
         table[status] = runs["status"].eq(status).groupby(runs["variant"], sort=False).sum()
     finished = results.finished.groupby("variant", sort=False)
@@ -41,6 +40,12 @@ def comparison(results: Results) -> pd.DataFrame:
         .sort_values(["order", f"{results.main.key}/mean"], ascending=[True, False], kind="stable")
         .drop(columns="order")
     )
+
+
+def paper_order(results: Results) -> list[TruthColumn]:
+    """Return the truth columns as the papers order them: data set by data set, valid before test."""
+    labels = list(REPORT_COLUMNS)
+    return sorted(results.columns, key=lambda column: labels.index(column.label) if column.label in labels else 99)
 
 
 def landmarks(results: Results, best_of: TruthColumn | None = None) -> pd.DataFrame:
@@ -105,99 +110,3 @@ def without_result(results: Results) -> pd.DataFrame:
     """Return the runs that gave no result: variant, seed, status, reason."""
     runs = results.runs
     return runs.loc[~runs["status"].isin(FINISHED), ["variant", "seed", "status", "reason"]]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One statement of the report's first screen."""
-
-    title: str
-    value: str
-    text: str
-    alarm: bool = False
-
-
-def findings(results: Results, table: pd.DataFrame) -> list[Finding]:
-    """Return what the board shows, as far as counting goes: no statement rests on an untested difference."""
-    found = [_highest(results, table), _against_no_search(results, table), _against_baselines(results, table)]
-    found += [_below_random(results), _completeness(results)]
-    return [finding for finding in found if finding is not None]
-
-
-def _ranked(results: Results, table: pd.DataFrame, kind: str) -> pd.Series:
-    of_kind = table[table["kind"] == kind]
-    return of_kind[f"{results.main.key}/mean"].dropna()
-
-
-def _with_spread(results: Results, table: pd.DataFrame, variant: str) -> str:
-    row = table.loc[variant]
-    mean, sd, n = (row[f"{results.main.key}/{name}"] for name in ("mean", "sd", "n"))
-    return f"{mean:.2f}{'' if pd.isna(sd) else f' ± {sd:.2f}'} % (n = {n})"
-
-
-def _highest(results: Results, table: pd.DataFrame) -> Finding | None:
-    means = _ranked(results, table, "search")
-    if means.empty:
-        return None
-    leader = str(means.index[0])
-    text = f"{_with_spread(results, table, leader)}, {results.main.label}."
-    noise = results.main.noise
-    if len(means) > 1:
-        gap = means.iloc[0] - means.iloc[1]
-        text += f" {gap:.2f} points above {means.index[1]}"
-        if noise is not None and gap < noise:
-            tied = int((means.iloc[0] - means.iloc[1:] < noise).sum())
-            text += f": less than the noise floor of {noise:.2f}, so {tied + 1} variants share the lead."
-        else:
-            text += "."
-    seeds = int(table[f"{results.main.key}/n"].loc[leader])
-    if len(means) > 1 and seeds < SIGN_TEST_SEEDS:
-        text += f" n = {seeds} is too few for a sign test at 5 % ({SIGN_TEST_SEEDS} needed)."
-    return Finding("Highest mean", leader, text)
-
-
-def _against_no_search(results: Results, table: pd.DataFrame) -> Finding | None:
-    means = _ranked(results, table, "search")
-    marks = results.landmarks.loc[results.landmarks["cell"] == str(ALL_CONV3), results.main.key].dropna()
-    if means.empty or marks.empty:
-        return None
-    better = int((means > marks.iloc[0]).sum())
-    text = (
-        f"search variants have a mean above the cell of 3×3 convolutions alone ({marks.iloc[0]:.2f} %), "
-        "which takes no search."
-    )
-    return Finding("Better than no search", f"{better} of {len(means)}", text, alarm=better == 0)
-
-
-def _against_baselines(results: Results, table: pd.DataFrame) -> Finding | None:
-    means, baselines = _ranked(results, table, "search"), _ranked(results, table, "baseline")
-    if baselines.empty:
-        return None
-    best = str(baselines.index[0])
-    if means.empty:
-        return Finding("Best baseline", best, f"{_with_spread(results, table, best)}, {results.main.label}.")
-    better = int((means > baselines.iloc[0]).sum())
-    text = f"search variants have a mean above the best baseline, {best}: {_with_spread(results, table, best)}."
-    return Finding("Better than the baselines", f"{better} of {len(means)}", text, alarm=better == 0)
-
-
-def _below_random(results: Results) -> Finding | None:
-    searches = results.finished[results.finished["kind"] == "search"].dropna(subset=[results.main.key])
-    if searches.empty:
-        return None
-    worse = searches[searches[results.main.key] < results.main.median]
-    text = f"finished search runs end in a cell below the median of all cells ({results.main.median:.2f} %)"
-    counts = worse.groupby("variant", sort=False).size().sort_values(ascending=False)
-    named = [f"{variant} ({count})" for variant, count in counts.iloc[:4].items()]
-    if len(counts) > 4:
-        named.append(f"{len(counts) - 4} more variants")
-    text += f": {', '.join(named)}." if named else "."
-    return Finding("Worse than half of all cells", f"{len(worse)} of {len(searches)}", text, alarm=len(worse) > 0)
-
-
-def _completeness(results: Results) -> Finding:
-    total, finished = len(results.runs), len(results.finished)
-    counts = results.runs["status"].value_counts()
-    lost = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts and status not in FINISHED)
-    text = "runs of the board have a result." + (f" Without one: {lost}." if lost else "")
-    return Finding("Complete", f"{finished} of {total}", text, alarm=bool(lost))

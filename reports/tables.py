@@ -24,6 +24,8 @@ class Entry(NamedTuple):
     note: str = ""
     bold: bool = False
     alarm: bool = False
+    link: str = ""
+    """Address that the text leads to on the page."""
 
 
 @dataclass(frozen=True)
@@ -56,104 +58,18 @@ def mean_entry(row: pd.Series, name: str, digits: int = 2, bold: bool = False) -
     return Entry(number(mean, digits) + spread, f"n = {int(n)}", bold and not pd.isna(mean))
 
 
-def comparison(results: Results, table: pd.DataFrame) -> Table:
-    """Return the main table: searches, baselines and what takes no search, a block of columns per truth column."""
-    blocks = [("", 3), *((column_heading(column), 4) for column in results.columns)]
-    header = ["variant", "runs", "distinct cells", *["mean ± sd", "median", "min", "percentile"] * len(results.columns)]
-    groups = []
-    for kind, heading in (("search", "Searches"), ("baseline", "Baselines")):
-        members = table[table["kind"] == kind]
-        leading = {column.key: _leading(members, column) for column in results.columns}
-        rows = [_variant_row(str(variant), row, results, leading) for variant, row in members.iterrows()]
-        if rows:
-            groups.append((heading, rows))
-    groups.append(("No search", [*_landmark_rows(results), _all_cells_row(results)]))
-    caption = (
-        "Accuracy of the found cells, trained alone, in percent; mean ± sample standard deviation (ddof 1) over seeds. "
-        "Percentile: median over the runs of the share of all cells with a lower accuracy. "
-        "Bold: highest mean of the group, and means within the noise floor below it."
-    )
-    return Table("comparison", caption, header, groups, _comparison_data(results, table), blocks)
+def interval_entry(row: pd.Series, name: str, digits: int = 2) -> Entry:
+    """Return an estimate with the interval from `<name>_low` to `<name>_high`; one without width is said in words."""
+    estimate, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
+    if pd.isna(estimate):
+        return Entry(DASH)
+    interval = "no spread" if low == high else f"[{number(low, digits)}, {number(high, digits)}]"
+    return Entry(number(estimate, digits), interval)
 
 
 def column_heading(column: TruthColumn) -> str:
     """Return the label of a truth column with the training length."""
     return f"{column.label} ({column.epochs} epochs)" if column.epochs else column.label
-
-
-def _leading(members: pd.DataFrame, column: TruthColumn) -> set[str]:
-    means = members[f"{column.key}/mean"].dropna()
-    return {str(variant) for variant in means.index[means >= means.max() - (column.noise or 0.0)]}
-
-
-def _variant_row(variant: str, row: pd.Series, results: Results, leading: dict[str, set[str]]) -> list[Entry]:
-    finished = row["done"] + row["stopped"]
-    notes = [f"{row[status]} {status}" for status in summary.STATUSES[1:] if row[status]]
-    runs = Entry(f"{finished} of {row['runs']}", ", ".join(notes), alarm=finished < row["runs"])
-    entries = [Entry(variant), runs, Entry(str(row["distinct_cells"]) if finished else DASH)]
-    for column in results.columns:
-        key = column.key
-        entries.append(mean_entry(row, key, bold=variant in leading[key]))
-        entries += [Entry(number(row[f"{key}/{name}"])) for name in ("median", "min")]
-        entries.append(Entry(number(row[f"{key}/percentile"])))
-    return entries
-
-
-def _landmark_rows(results: Results) -> list[list[Entry]]:
-    rows = []
-    for _, mark in summary.landmarks(results).iterrows():
-        entries = [Entry(mark["name"], f"index {mark['cell_index']:.0f}"), Entry(DASH), Entry(DASH)]
-        for column in results.columns:
-            accuracy = mark[column.key]
-            entries += [Entry(number(accuracy)), Entry(DASH), Entry(DASH), Entry(number(mark[column.percentile_key]))]
-        rows.append(entries)
-    return rows
-
-
-def _all_cells_row(results: Results) -> list[Entry]:
-    entries = [Entry(f"all {results.cell_count:,} cells"), Entry(DASH), Entry(DASH)]
-    for column in results.columns:
-        lowest = column.quantiles[0] if column.quantiles else float("nan")
-        entries.append(Entry(f"{number(column.mean)} ± {number(column.sd)}", f"n = {results.cell_count:,}"))
-        entries += [Entry(number(column.median)), Entry(number(lowest)), Entry(number(50.0))]
-    return entries
-
-
-def _comparison_data(results: Results, table: pd.DataFrame) -> pd.DataFrame:
-    marks = summary.landmarks(results)
-    rows = pd.DataFrame({"variant": marks["name"], "kind": "landmark"})
-    everything: dict[str, object] = {"variant": "all cells", "kind": "all cells"}
-    for column in results.columns:
-        rows[f"{column.key}/mean"] = marks[column.key]
-        rows[f"{column.key}/percentile"] = marks[column.percentile_key]
-        everything |= {f"{column.key}/{name}": getattr(column, name) for name in ("mean", "sd", "median")}
-        everything[f"{column.key}/n"] = results.cell_count
-    variants = table.rename_axis("variant").reset_index()
-    return pd.concat([variants, rows, pd.DataFrame([everything])], ignore_index=True)[variants.columns]
-
-
-def means(results: Results, table: pd.DataFrame) -> Table:
-    """Return the table in the form of the papers: mean ± sd per truth column, and nothing else."""
-    groups = []
-    for kind, heading in (("search", "Searches"), ("baseline", "Baselines")):
-        members = table[table["kind"] == kind]
-        leading = {column.key: _leading(members, column) for column in results.columns}
-        rows = [
-            [Entry(str(variant)), *(mean_entry(row, key, bold=variant in best) for key, best in leading.items())]
-            for variant, row in members.iterrows()
-        ]
-        if rows:
-            groups.append((heading, rows))
-    marks = [
-        [Entry(mark["name"]), *(Entry(number(mark[column.key])) for column in results.columns)]
-        for _, mark in summary.landmarks(results).iterrows()
-    ]
-    groups.append(("No search", marks))
-    caption = "Accuracy of the found cells in percent, mean ± sample standard deviation over n seeds."
-    header = ["variant", *(column_heading(column) for column in results.columns)]
-    wanted = [f"{column.key}/{name}" for column in results.columns for name in ("mean", "sd", "n")]
-    data = _comparison_data(results, table)[["variant", "kind", *wanted]]
-    return Table("means", caption, header, groups, data)
 
 
 def costs(results: Results, order: list[str]) -> Table:
@@ -243,9 +159,10 @@ def escape_markdown(text: object) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""Return the table for LaTeX; it needs `\usepackage{booktabs}` and nothing else."""
+    r"""Return the table for LaTeX; it needs `\usepackage{booktabs}` and nothing else. The caption is a comment."""
     count = len(table.header)
-    lines = [r"\begin{tabular}{" + "l" * table.text_columns + "r" * (count - table.text_columns) + "}", r"\toprule"]
+    lines = [f"% {' '.join(table.caption.split())}", r"% Too wide? \resizebox{\textwidth}{!}{\input{...}}, graphicx."]
+    lines += [r"\begin{tabular}{" + "l" * table.text_columns + "r" * (count - table.text_columns) + "}", r"\toprule"]
     if table.blocks:
         lines += _latex_blocks(table.blocks)
     lines += [_latex_line([escape_latex(name) for name in table.header]), r"\midrule"]
@@ -284,6 +201,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "±": r"$\pm$", "×": r"$\times$", "–": "--",
+    "−": "$-$", "≥": r"$\geq$", "≤": r"$\leq$", "†": r"$\dagger$", "∞": r"$\infty$",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -22,6 +23,8 @@ TITLE_LENGTH = 24
 END: dict[str, Any] = {"ls": "", "marker": "o", "ms": 4, "mfc": "white", "mec": style.INK, "mew": 0.9}
 """Marker of the cell that a run returns."""
 
+ORACLE = "#cc79a7"
+
 DIAGNOSTICS = {
     "skip_mass": ("skip weight", "#d55e00"),
     "entropy": ("entropy of the op weights / ln 5", "#0072b2"),
@@ -31,38 +34,70 @@ DIAGNOSTICS = {
 
 
 def truth_over_epochs(results: Results, order: list[str], kind: str, column: TruthColumn) -> Figure:
-    """Return, a panel per variant, the truth of the current cell over the epochs.
+    """Return, a panel per variant, the truth of the current cell over the epochs: every seed, median, middle half.
 
-    For searches that is the argmax cell of each epoch; for baselines the best cell so far over the evaluations.
+    For searches that is the argmax cell of each epoch, and beside it stands the best cell so far, the answer of an
+    oracle that stops each run at its best; for baselines the current cell is the best so far by their own signal.
     """
     epochs = results.epochs[results.epochs["kind"] == kind]
     variants = _present(order, epochs)
     figure, axes = style.panels(len(variants), PANELS_A_ROW, panel_height=1.9)
     style.stretch_axis(axes[0].yaxis, column.best, *style.limits(list(epochs[column.key]), column.best), spacing=0.11)
     colour = style.SEARCH if kind == "search" else style.BASELINE
-    finished = results.finished.set_index(["variant", "seed"])[column.key].to_dict()
+    finished = results.finished[results.finished["kind"] == kind].set_index(["variant", "seed"])[column.key]
     for panel, variant in zip(axes, variants, strict=True):
         own = epochs[epochs["variant"] == variant]
-        for seed, run in own.groupby("seed"):
-            panel.plot(run["epoch"], run[column.key], color=colour, lw=0.8, alpha=0.45, marker=_marker(run))
-            if kind == "search":
-                panel.plot(run["epoch"].max(), finished.get((variant, seed), np.nan), **END, zorder=5, clip_on=False)
-        median = own.groupby("epoch")[column.key].median()
-        panel.plot(median.index, median, color=colour, lw=2.2, marker=_marker(median))
+        by_seed = own.pivot(index="epoch", columns="seed", values=column.key)
+        _seed_lines(panel, by_seed, colour)
+        quarters = over_seeds(by_seed)
+        panel.fill_between(quarters.index, quarters["lower"], quarters["upper"], color=colour, alpha=0.22, lw=0)
+        panel.plot(quarters.index, quarters["median"], color=colour, lw=2.2, marker=_marker(quarters))
+        if kind == "search":
+            panel.plot(quarters.index, quarters["best_so_far"], color=ORACLE, lw=1.2, ls=(0, (3, 1.5)))
+            ends = own.groupby("seed")["epoch"].max()
+            last = [finished.get((variant, seed), np.nan) for seed in ends.index]
+            panel.plot(ends, last, **END, zorder=5, clip_on=False)
         panel.axhline(column.median, color=style.FAINT, lw=0.9, ls=(0, (1, 2)))
         style.panel_title(panel, variant, _seeds(own), TITLE_LENGTH)
     _epoch_axis(axes, epochs)
     unit = "epoch of the search" if kind == "search" else "cells evaluated"
     style.label_panels(figure, unit, f"{column.label} accuracy (%)")
-    handles = [
+    handles: list[Line2D | Patch] = [
         Line2D([], [], color=colour, lw=2.2, label="median over seeds"),
+        Patch(color=colour, alpha=0.22, lw=0, label="middle half"),
         Line2D([], [], color=colour, lw=0.8, alpha=0.6, label="one seed"),
         Line2D([], [], color=style.FAINT, lw=0.9, ls=(0, (1, 2)), label="median of all cells"),
     ]
     if kind == "search":
-        handles.append(Line2D([], [], **END, label="cell the run returns"))
+        oracle = Line2D(
+            [], [], color=ORACLE, lw=1.2, ls=(0, (3, 1.5)), label="best so far, median (oracle early stopping)"
+        )
+        handles += [oracle, Line2D([], [], **END, label="cell the run returns")]
     _legend(figure, handles)
     return figure
+
+
+def over_seeds(by_seed: pd.DataFrame) -> pd.DataFrame:
+    """Return, index epoch, the lower and upper quartile and the median over the seeds, and best_so_far.
+
+    `by_seed`: a column per seed, NaN where a run has ended or a value is unknown; those do not count. `best_so_far` is
+    the median over the seeds of each run's best until then.
+    """
+    quarters = by_seed.quantile(np.array([0.25, 0.5, 0.75]), axis=1).T
+    quarters.columns = pd.Index(["lower", "median", "upper"])
+    return quarters.assign(best_so_far=by_seed.cummax().median(axis=1))
+
+
+def _seed_lines(panel: Axes, by_seed: pd.DataFrame, colour: str) -> None:
+    """Draw a thin line per seed, as one artist, without the points inside flat stretches."""
+    epochs = by_seed.index.to_numpy(dtype=float)
+    values = by_seed.to_numpy(dtype=float)
+    inside = np.zeros(values.shape, dtype=bool)
+    inside[1:-1] = (values[1:-1] == values[:-2]) & (values[1:-1] == values[2:])
+    lines = [np.column_stack([epochs, seed])[~flat] for seed, flat in zip(values.T, inside.T, strict=True)]
+    panel.add_collection(LineCollection(lines, colors=colour, lw=0.8, alpha=0.45))
+    if len(epochs) == 1:
+        panel.plot(epochs.repeat(values.shape[1]), values[0], ls="", marker="o", ms=3, color=colour, alpha=0.45)
 
 
 def diagnostics_over_epochs(results: Results, order: list[str]) -> Figure:

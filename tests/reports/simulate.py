@@ -7,6 +7,7 @@ The accuracies are real where the reference data lies beside the project, made u
 
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,19 @@ import pandas as pd
 
 from harness.cell import ALL_CONV3, ALL_SKIP, CONV1, CONV3, EDGE_NAMES, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape
 from harness.cell import all_cells as every_cell
+from harness.collapse import collapse_table
+from harness.diagnostics import flips, mixture_measures
+from harness.lookup import CELL_MEASURES
+from harness.one_shot_cells import ONE_SHOT_CELLS
 from harness.protocol import Board, validate
+from harness.rank_correlation import rank_correlation_table
 from harness.record import EPOCH_COLUMNS
+from harness.truth_columns import rank
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "nas-bench-201-means.parquet"
 LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}
 GIBIBYTE = 2**30
+STRATEGIES = {"regularized-evolution": "evolution", "reinforce": "reinforcement learning"}
 
 PROTOCOL: dict[str, Any] = {
     "data": {
@@ -29,12 +37,13 @@ PROTOCOL: dict[str, Any] = {
     },
     "network": {
         "channels": 8, "cells_per_stage": 1, "batch_statistics": True, "affine": False,
-        "gradient_checkpointing": False, "drop_path": 0.0,
+        "gradient_checkpointing": False, "compile": False, "drop_path": 0.0,
     },
     "epochs": 20, "batch_size": 32, "order": "alpha-then-weights",
     "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0005, "clip": 5.0},
     "alpha": {"lr": 0.0003, "betas": [0.5, 0.999], "weight_decay": 0.001, "init_scale": 0.001, "batches": "shuffled"},
     "derivation": {"draws": 20, "one_shot": True},
+    "diagnostics": {"images": 64, "every": 4, "hessian_images": 16, "hessian_every": 5, "one_shot_every": 10},
     "precision": "float32", "device": "auto", "threads": 1,
 }  # fmt: skip
 
@@ -72,7 +81,17 @@ class Simulation:
                 epochs.append(run_epochs)
                 alpha.append(run_alpha)
         _frame(runs, list(runs[0])).to_parquet(folder / "runs.parquet")
-        _concat(epochs).to_parquet(folder / "epochs.parquet")
+        epoch_table = _concat(epochs, _epoch_columns(self.columns))
+        if epoch_table.empty:
+            counts = [f"count_{operation}" for operation in OPERATIONS]
+            names = [*EPOCH_COLUMNS, "variant", "seed", "kind", "cell_index", *counts, *self.columns]
+            epoch_table = pd.DataFrame(columns=names)
+        epoch_table.to_parquet(folder / "epochs.parquet")
+        collapse_table(epoch_table, min(self.columns, key=rank)).to_parquet(folder / "collapse.parquet")
+        one_shot = _one_shot(epoch_table, truth)
+        one_shot.to_parquet(folder / "one_shot.parquet")
+        rank_correlation_table(one_shot, list(self.columns)).to_parquet(folder / "rank_correlation.parquet")
+        _space(truth).to_parquet(folder / "space.parquet")
         _concat(alpha).to_parquet(folder / "alpha.parquet")
         derived = derived_cells(runs)
         derived.to_parquet(folder / "derived.parquet")
@@ -86,6 +105,7 @@ class Simulation:
         content = {
             "protocol": self.protocol,
             "seeds": list(self.seeds),
+            "reference": [*self.searches, *self.baselines][0],
             "truth": {"source": "analog-nasbench", "path": None},
             "variants": {name: {"settings_of": number} for number, name in enumerate(self.searches)},
             "baselines": {name: {"evaluations": self.evaluations} for name in self.baselines},
@@ -112,10 +132,12 @@ class Simulation:
         if weights is not None and variant not in self.without_alpha:
             alpha = _alpha(variant, seed, weights)
         cell = None if status == "failed" else trajectory[-1]
-        run = {"variant": variant, "seed": seed, "kind": kind, "status": status, "reason": reason}
+        strategy = "gradient" if kind == "search" else STRATEGIES.get(variant, "random")
+        run = {"variant": variant, "seed": seed, "kind": kind, "strategy": strategy, "status": status, "reason": reason}
         run |= {"epochs": len(trajectory)} | _describe(cell, truth, self.columns)
         run |= {
             "seconds": float(generator.normal(600, 20)) if kind == "search" else 0.2,
+            "diagnostics_seconds": float(generator.normal(20, 1)) if kind == "search" else np.nan,
             "peak_memory_bytes": int(generator.normal(1.5, 0.02) * GIBIBYTE),
             "forward_backward_passes": 2.0 * 20 * self.epochs if kind == "search" else 0.0,
             "fingerprint": "0" * 64, "device": "cpu", "processor": "simulated",
@@ -206,8 +228,10 @@ def truth_facts(truth: pd.DataFrame) -> dict[str, Any]:
 
 def _run_columns(columns: tuple[str, ...]) -> list[str]:
     cell_columns = _describe(None, pd.DataFrame(), columns)
-    measured = ["seconds", "peak_memory_bytes", "forward_backward_passes", "fingerprint", "device", "processor"]
-    return ["variant", "seed", "kind", "status", "reason", "epochs", *cell_columns, *measured]
+    measured = ["seconds", "diagnostics_seconds", "peak_memory_bytes", "forward_backward_passes"]
+    machine = ["fingerprint", "device", "processor"]
+    named = ["variant", "seed", "kind", "strategy", "status", "reason", "epochs"]
+    return [*named, *cell_columns, *measured, *machine]
 
 
 def _describe(cell: Cell | None, truth: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Any]:
@@ -258,13 +282,67 @@ def _epochs(
         table["margin"] = (ordered[..., -1] - ordered[..., -2]).mean(axis=-1)
         table["skip_mass"] = weights[..., OPERATIONS.index("skip_connect")].mean(axis=-1)
         table["train_accuracy"] = 100 * (1 - 0.9 * np.exp(-np.arange(count) / count * 3))
+        _diagnose(table, trajectory, weights, generator)
     else:
         table["cost_seconds"] = generator.uniform(100, 300, count).cumsum()
     table["cell_index"] = [cell.index for cell in trajectory]
-    for operation in OPERATIONS:
-        table[f"count_{operation}"] = [cell.counts[operation] for cell in trajectory]
+    for measure in CELL_MEASURES:
+        table[measure] = [_measures_of(cell)[measure] for cell in trajectory]
+    table["train_valid_gap"] = table["train_accuracy"] - table["valid_accuracy"]
     table = table.join(truth, on="cell")
     return table.assign(variant=variant, seed=seed, kind=kind)
+
+
+def _diagnose(table: pd.DataFrame, trajectory: list[Cell], weights: np.ndarray, generator: np.random.Generator) -> None:
+    """Fill in made-up diagnostics that go with the skips of the cell, measured as often as the protocol says."""
+    table["valid_accuracy"] = table["train_accuracy"] - np.linspace(0, 15, len(table))
+    measures = [mixture_measures(matrix) for matrix in weights]
+    for name in ("entropy_smallest", "entropy_largest", "skip_rank"):
+        table[name] = [measure[name] for measure in measures]
+    table["flips"] = [np.nan, *(flips(str(a), str(b)) for a, b in pairwise(trajectory))]
+    skips = pd.Series([cell.counts["skip_connect"] for cell in trajectory])
+    settings, epochs = PROTOCOL["diagnostics"], table["epoch"]
+    measured = (epochs % settings["every"] == 0) | (epochs == len(table))
+    gap = 3 + 8 * skips + generator.normal(0, 2, len(table))
+    table.loc[measured, "mixture_accuracy"] = table["valid_accuracy"]
+    table.loc[measured, "discretisation_gap"] = gap
+    table.loc[measured, "one_hot_accuracy"] = table["valid_accuracy"] - gap
+    table.loc[measured, "layer_alignment"] = 0.9 - 0.15 * skips
+    measured = (epochs % settings["hessian_every"] == 0) | (epochs == len(table))
+    largest = np.exp(0.5 * skips - 2 + generator.normal(0, 0.3, len(table)))
+    table.loc[measured, "hessian_largest"] = largest
+    table.loc[measured, "hessian_smallest"] = -0.3 * largest
+    table.loc[measured, "hessian_trace"] = 0.9 * largest
+    table["diagnostics_seconds"] = 1.0
+
+
+def _one_shot(epochs: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """Make up one-shot accuracies that follow the truth the more closely the later the epoch."""
+    every = PROTOCOL["diagnostics"]["one_shot_every"]
+    searches = epochs[(epochs["kind"] == "search") & (epochs["epoch"] % every == 0)]
+    columns = ["variant", "seed", "epoch", "cell_index", "accuracy", *truth]
+    cells = [str(Cell.from_index(index)) for index in ONE_SHOT_CELLS]
+    known = truth.loc[cells].reset_index(drop=True)
+    tables = []
+    for row in searches.itertuples():
+        generator = np.random.default_rng([int(row.seed), int(row.epoch)])
+        noise = generator.normal(0, 200 / row.epoch, len(known))
+        table = known.assign(accuracy=(known.iloc[:, 0] + noise).clip(0, 100).round(1), cell_index=ONE_SHOT_CELLS)
+        tables.append(table.assign(variant=row.variant, seed=row.seed, epoch=row.epoch))
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def _space(truth: pd.DataFrame) -> pd.DataFrame:
+    cells = every_cell()
+    rows = [{"cell_index": cell.index, "cell": str(cell), "canonical": cell.canonical} for cell in cells]
+    measures = pd.DataFrame([_measures_of(cell) for cell in cells])
+    return pd.concat([pd.DataFrame(rows), measures], axis=1).join(truth, on="cell")
+
+
+def _measures_of(cell: Cell) -> dict[str, float]:
+    counts = {f"count_{operation}": cell.counts[operation] for operation in OPERATIONS}
+    size = {"parameters": cell.parameters(Shape()), "flops": cell.flops(Shape())}
+    return {**counts, "depth": cell.depth, "width": cell.width, **size}
 
 
 def _alpha(variant: str, seed: int, weights: np.ndarray) -> pd.DataFrame:
@@ -279,9 +357,13 @@ def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).infer_objects()
 
 
-def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+def _concat(tables: list[pd.DataFrame], columns: list[str] | None = None) -> pd.DataFrame:
     kept = [table for table in tables if not table.empty]
-    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=columns)
+
+
+def _epoch_columns(columns: tuple[str, ...]) -> list[str]:
+    return ["variant", "seed", "kind", *EPOCH_COLUMNS, "cell_index", *CELL_MEASURES, "train_valid_gap", *columns]
 
 
 if __name__ == "__main__":

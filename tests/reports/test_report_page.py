@@ -1,6 +1,8 @@
+import html
 import json
 import re
 import shutil
+import urllib.parse
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,7 +11,13 @@ import pytest
 
 from harness.cell import ALL_SKIP, RESIDUAL
 from harness.errors import UserError
-from reports.page import build_report, flatten
+from harness.tracked import Tracked
+from reports import style
+from reports.page import _check_keys, _check_names, build_report
+from reports.provenance import about_links, runs_table
+from reports.results import load_results
+from reports.section import Section
+from tests.conftest import ROOT
 from tests.reports.simulate import Simulation
 from tests.reports.test_report_tables import compile_latex
 
@@ -17,12 +25,17 @@ SEARCH = {"darts": (ALL_SKIP, 1.0)}
 DATA_SETS = ("cifar10", "cifar100", "ImageNet16-120")
 SIX = tuple(f"truth/{name}/{split}" for name in DATA_SETS for split in ("valid", "test"))
 HOSTILE = '<script>alert(1)</script> ../$x_1$ & "q" | \\end'
+TRACKED = Tracked(
+    store="sqlite:///mlflow.db",
+    experiment_id="1",
+    runs={f"{name}/seed-{seed}": f"{'ab' * 15}{seed:02d}" for name in ("darts", HOSTILE) for seed in (0, 2)},
+)
 
 
-def build(tmp_path: Path, **settings) -> Path:
+def build(tmp_path: Path, tracked: Tracked = TRACKED, **settings) -> Path:
     settings = {"searches": SEARCH, "baselines": ("random-search",), "epochs": 3, "evaluations": 3} | settings
     board = Simulation(**settings).write(tmp_path / "results")
-    return build_report(tmp_path / "results", board, tmp_path / "report")
+    return build_report(tmp_path / "results", board, tmp_path / "report", tracked)
 
 
 @pytest.fixture(scope="module")
@@ -33,44 +46,75 @@ def hostile(tmp_path_factory) -> Path:
     return build(tmp_path_factory.mktemp("hostile"), searches=searches, lost=lost, columns=SIX)
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """The report of one search, left as it is."""
+    return build(tmp_path_factory.mktemp("small"), baselines=(), seeds=(0, 1))
+
+
 class Elements(HTMLParser):
-    """Collects the elements of a page, and everything that a browser could fetch."""
+    """Collects the elements of a page, everything that a browser could fetch, and where links lead."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
-        self.references: list[str] = []
+        self.fetched: list[str] = []
+        self.links: list[str] = []
         self.names: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
         loads = ("src", "href", "xlink:href", "srcset", "data", "action", "poster", "background")
-        self.references += [value for name, value in attributes if name in loads]
+        found = [value for name, value in attributes if name in loads]
+        (self.links if tag == "a" else self.fetched).extend(found)
         self.names += [value for name, value in attributes if name == "id"]
 
 
-def test_page_is_self_contained(hostile):
+def pages(report: Path) -> list[Path]:
+    return [report, *sorted((report.parent / "variants").iterdir())]
+
+
+def test_every_page_is_self_contained(hostile):
+    assert len(pages(hostile)) == 4
+    for path in pages(hostile):
+        text = path.read_text()
+        page = Elements(text)
+        assert all(reference.startswith("#") or reference.startswith("data:image/png") for reference in page.fetched)
+        assert not page.tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+        assert set(re.findall(r"url\((.)", text)) <= {"#"}
+        assert "@import" not in text
+        assert "default-src 'none'" in text
+
+
+def test_names_inside_a_page_are_unique_and_links_lead_somewhere(hostile):
+    for path in pages(hostile):
+        page = Elements(path.read_text())
+        assert len(page.names) == len(set(page.names))
+        assert page.links
+        for link in page.links:
+            file, _, name = link.partition("#")
+            if link.startswith("http:"):
+                assert re.fullmatch(r"http://127\.0\.0\.1:5000/#/experiments/1/runs/(ab){15}\d\d", link)
+            elif file:
+                assert (path.parent / urllib.parse.unquote(file)).exists(), link
+            else:
+                assert name in page.names, link
+
+
+def test_the_pages_lead_to_each_other(hostile):
+    main = hostile.read_text()
+    for variant in pages(hostile)[1:]:
+        assert f'href="variants/{variant.name}"' in main
+        assert 'href="../report.html"' in variant.read_text()
+
+
+def test_hostile_texts_are_escaped_everywhere(hostile):
+    for path in pages(hostile):
+        text = path.read_text()
+        assert "<script" not in text
+        assert "<b>loss" not in text
     text = hostile.read_text()
-    page = Elements(text)
-    assert page.references
-    assert all(reference.startswith("#") for reference in page.references)
-    assert not page.tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
-    assert set(re.findall(r"url\((.)", text)) <= {"#"}
-    assert "@import" not in text
-    assert "default-src 'none'" in text
-
-
-def test_names_inside_the_page_are_unique_and_found(hostile):
-    page = Elements(hostile.read_text())
-    assert len(page.names) == len(set(page.names))
-    assert {reference[1:] for reference in page.references} <= set(page.names)
-
-
-def test_hostile_texts_are_escaped(hostile):
-    text = hostile.read_text()
-    assert "<script" not in text
-    assert "<b>loss" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "&lt;b&gt;loss&lt;/b&gt; is nan" in text
     markdown = (hostile.parent / "report.md").read_text()
@@ -78,6 +122,8 @@ def test_hostile_texts_are_escaped(hostile):
     assert "<b>loss" not in markdown
     for figure in (hostile.parent / "figures").glob("*.svg"):
         assert "<script" not in figure.read_text()
+    files = [path for path in hostile.parent.rglob("*") if path.is_file()]
+    assert all(re.fullmatch(r"[A-Za-z0-9-]+\.[a-z]+", path.name) for path in files)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
@@ -95,70 +141,94 @@ def test_lost_runs_are_counted_and_listed(hostile):
     assert text.count("1 lost") >= 2
 
 
-def test_every_truth_column_has_its_figures_and_numbers(hostile):
+def test_every_truth_column_has_its_figure_and_every_data_set_its_epochs(hostile):
     names = {path.stem for path in (hostile.parent / "figures").iterdir()}
     for column in SIX:
         slug = column.removeprefix("truth/").replace("/", "-")
-        assert {f"truth-{slug}", f"truth-search-{slug}", f"truth-baseline-{slug}"} <= names
-    table = pd.read_csv(hostile.parent / "tables" / "comparison.csv").set_index("variant")
-    results = pd.read_parquet(hostile.parent.parent / "results" / "runs.parquet")
-    own = results[(results["variant"] == HOSTILE) & (results["status"] == "done")]
-    for column in SIX:
-        assert table.loc[HOSTILE, f"{column}/mean"] == pytest.approx(own[column].mean())
-        assert table.loc[HOSTILE, f"{column}/n"] == 2
+        assert f"truth-{slug}" in names
+        assert (f"truth-search-{slug}" in names) == (f"truth-baseline-{slug}" in names) == slug.endswith("test")
 
 
-def test_quick_protocol_is_announced_and_others_are_not(tmp_path):
-    quick = build(tmp_path / "a", baselines=()).read_text()
-    other = build(tmp_path / "b", baselines=(), protocol="nas-bench-201").read_text()
-    assert "Quick protocol." in quick
-    assert "Quick protocol." not in other
+def test_every_picture_and_table_has_all_its_forms(hostile):
+    for folder, endings in (("figures", {".svg", ".png"}), ("tables", {".csv", ".md", ".tex"})):
+        files = [path for path in (hostile.parent / folder).iterdir() if path.stem != "minimal"]
+        for stem in {path.stem for path in files}:
+            assert {path.suffix for path in files if path.stem == stem} == endings, stem
 
 
-def test_missing_truth_columns_are_named(hostile, tmp_path):
+def test_runs_lead_to_mlflow_and_the_page_says_how(hostile, small):
+    text = hostile.read_text()
+    assert len([link for link in Elements(text).links if link.startswith("http")]) == 4
+    assert "First start its page with the command dartsboard ui" in text
+    results = load_results(small.parent.parent / "results")
+    server = TRACKED.model_copy(update={"page": "http://tracking.example.org:5000/mlflow"})
+    row = runs_table("runs", results.runs, results, server).groups[0][1][0]
+    assert row[1].link.startswith("http://tracking.example.org:5000/mlflow/#/experiments/1/runs/abab")
+    assert "dartsboard ui" not in about_links(server)
+    dead = Tracked(store="http://x", message="the tracking server could not be reached")
+    assert not any(entry.link for entry in runs_table("runs", results.runs, results, dead).groups[0][1][0])
+    assert about_links(dead) == "No links to MLflow: the tracking server could not be reached."
+
+
+def test_missing_truth_columns_are_named(hostile, small):
     assert "has no accuracies for" not in hostile.read_text()
-    text = build(tmp_path, baselines=()).read_text()
-    assert "The truth source has no accuracies for: CIFAR-10 valid, CIFAR-100 valid" in text
+    assert "The truth source has no accuracies for: CIFAR-10 valid, CIFAR-100 valid" in small.read_text()
+
+
+def test_both_pages_have_the_same_sections_in_the_same_order(hostile):
+    titles = [html.unescape(title) for title in re.findall(r"<section[^>]*>\s*<h2>(.*?)</h2>", hostile.read_text())]
+    markdown = re.findall(r"^## (.*)$", (hostile.parent / "report.md").read_text(), flags=re.MULTILINE)
+    assert [title.replace("\\", "") for title in markdown] == [*titles, "Pages of the variants"]
+    assert titles[0] == "Which architecture search finds better cells?"
+    assert titles[-1] == "Provenance"
+
+
+def test_every_tab_has_a_rule_that_shows_it_and_a_heading_on_paper(hostile):
+    text = hostile.read_text()
+    most = max(len(re.findall("<input", tabs)) for tabs in re.findall(r'<div class="tabs".*?</div>', text, re.DOTALL))
+    assert most >= 6
+    for tab in range(1, most + 1):
+        assert f".tabs > input:nth-of-type({tab}):checked ~ .panel:nth-of-type({tab})" in text
+    assert text.count('<h4 class="printed">CIFAR-100 test</h4>') >= 2
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"seeds": (7,)},
+        {"seeds": (7,), "baselines": ()},
         {"searches": {}, "seeds": (0, 1)},
-        {"without_alpha": ("darts",), "seeds": (0, 1)},
-        {"epochs": 1, "evaluations": 1},
+        {"without_alpha": ("darts",), "seeds": (0, 1), "epochs": 1, "evaluations": 1},
         {"seeds": (0, 1), "baselines": (), "lost": {("darts", seed): ("failed", "out of memory") for seed in (0, 1)}},
         {"seeds": (0, 1), "baselines": (), "lost": {("darts", seed): ("missing", None) for seed in (0, 1)}},
     ],
-    ids=["one seed", "baselines only", "without alpha", "one epoch", "all failed", "all missing"],
+    ids=["one run", "baselines only", "one epoch without alpha", "all failed", "all missing"],
 )
 def test_degenerate_boards_have_a_report(tmp_path, settings):
     page = build(tmp_path, **settings)
-    text = page.read_text()
-    assert not re.search(r">[^<]*\bnan\b", text, flags=re.IGNORECASE)
-    assert (page.parent / "tables" / "comparison.tex").exists()
+    for path in pages(page):
+        assert not re.search(r">[^<]*\bnan\b", path.read_text(), flags=re.IGNORECASE), path.name
+    assert (page.parent / "tables" / "overview.csv").exists()
 
 
-def test_same_results_give_the_same_bytes(tmp_path):
-    first = build(tmp_path, baselines=())
-    before = {path: path.read_bytes() for path in first.parent.rglob("*") if path.is_file()}
-    build(tmp_path, baselines=())
-    assert before == {path: path.read_bytes() for path in first.parent.rglob("*") if path.is_file()}
+def test_same_results_give_the_same_bytes_and_replace_an_old_report_but_leave_other_files(small):
+    folder = small.parent
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    stale = [folder / "figures" / "stale.svg", folder / "variants" / "gone.html"]
+    for path in stale:
+        path.write_text("old")
+    (folder / "notes.txt").write_text("mine")
+    board = Simulation(searches=SEARCH, baselines=(), seeds=(0, 1), epochs=3, evaluations=3).board()
+    build_report(folder.parent / "results", board, folder, TRACKED)
+    assert not any(path.exists() for path in stale)
+    assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "notes.txt").unlink()
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["report", "results"]
 
 
-def test_a_new_report_replaces_an_old_one_and_leaves_other_files(tmp_path):
-    page = build(tmp_path, baselines=())
-    (page.parent / "figures" / "stale.svg").write_text("old")
-    (page.parent / "notes.txt").write_text("mine")
-    build(tmp_path, baselines=())
-    assert not (page.parent / "figures" / "stale.svg").exists()
-    assert (page.parent / "notes.txt").read_text() == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "results"]
-
-
-def test_bad_results_are_told_in_a_sentence_and_the_old_report_stays(tmp_path):
-    page = build(tmp_path, baselines=())
+def test_bad_results_are_told_in_a_sentence_and_the_old_report_stays(small, tmp_path):
+    shutil.copytree(small.parent.parent, tmp_path, dirs_exist_ok=True)
+    page = tmp_path / "report" / "report.html"
     before = page.read_bytes()
     board = Simulation(searches=SEARCH, baselines=()).board()
     runs = tmp_path / "results" / "runs.parquet"
@@ -176,11 +246,43 @@ def test_bad_results_are_told_in_a_sentence_and_the_old_report_stays(tmp_path):
     assert page.read_bytes() == before
 
 
-def test_settings_are_flattened_with_their_meaning():
-    rows = {key: (value, meaning) for key, value, meaning in flatten(Simulation().board().chosen)}
-    assert rows["data.split.kind"][0] == "random"
-    assert rows["data.path"][0] == "null"
-    assert rows["network.affine"][0] == "false"
-    assert rows["alpha.betas"][0] == "[0.5, 0.999]"
-    assert "cosine" in rows["weights.lr"][1] or rows["epochs"][0] == "20"
-    assert rows["network.channels"][1].startswith("Channels of the first stage")
+def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_remains(small, tmp_path, monkeypatch):
+    shutil.copytree(small.parent.parent, tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()}
+
+    def full(self, *arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    board = Simulation(searches=SEARCH, baselines=(), seeds=(0, 1)).board()
+    with pytest.raises(UserError, match="could not be written: No space left on device"):
+        build_report(tmp_path / "results", board, tmp_path / "report")
+    monkeypatch.undo()
+    assert before == {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "results"]
+
+
+def test_two_files_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="2 tables of the report are named 'costs'"):
+        _check_names("table", ["costs", "runs", "Costs"])
+    with pytest.raises(ValueError, match=r"a picture of the report is named '\.\./x'"):
+        _check_names("picture", ["../x"])
+    with pytest.raises(ValueError, match="2 sections of the report have the key 'runs'"):
+        _check_keys([Section("runs", "Runs", "Runs"), Section("runs", "Others", "Others")])
+
+
+def test_drawings_turn_dark_with_the_page():
+    sheet = (ROOT / "reports" / "templates" / "style.css").read_text()
+    dark = sheet.partition("prefers-color-scheme: dark")[2].partition("@page")[0]
+    assert "invert(" in dark
+    # The rule counts on drawings that are made on white.
+    assert "figure.facecolor" not in style.SETTINGS
+
+
+def test_dvc_runs_the_report_again_after_a_change_of_any_of_its_modules():
+    from ruamel.yaml import YAML
+
+    stage = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["report"]
+    modules = {f"reports/{path.name}" for path in (ROOT / "reports").glob("*.py")} - {"reports/__init__.py"}
+    data = {"reports/published.csv", "reports/templates"}
+    assert {name for name in stage["deps"] if name.startswith("reports/")} == modules | data

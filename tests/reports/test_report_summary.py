@@ -91,27 +91,6 @@ def test_costs_average_finished_runs(results):
     assert table.loc["random-search", "charged_seconds/mean"] == pytest.approx(charged)
 
 
-def finding(results: Results, title: str) -> summary.Finding:
-    found = {finding.title: finding for finding in summary.findings(results, summary.comparison(results))}
-    return found[title]
-
-
-def test_findings_count(results):
-    assert finding(results, "Highest mean").value == "high"
-    assert "28.50 points above low" in finding(results, "Highest mean").text
-    assert "n = 2 is too few" in finding(results, "Highest mean").text
-    assert finding(results, "Better than the baselines").value == "1 of 2"
-    # Of low's finished runs all three lie below the median cell, and none of high's two.
-    assert finding(results, "Worse than half of all cells").value == "3 of 5"
-    assert finding(results, "Complete").value == "9 of 12"
-    assert "1 diverged, 1 failed, 1 missing" in finding(results, "Complete").text
-
-
-def test_a_lead_within_the_noise_floor_is_no_lead(results):
-    with_truth(results, {"low": [93.4, 93.4, 93.4], "high": [93.5, 93.5]})
-    assert "2 variants share the lead" in finding(results, "Highest mean").text
-
-
 def test_landmarks_keep_the_best_cell_of_one_column_only(tmp_path):
     columns = (TEST, "truth/cifar100/test")
     Simulation(searches={"darts": (ALL_SKIP, 1.0)}, baselines=(), epochs=1, columns=columns).write(tmp_path)
