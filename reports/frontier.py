@@ -204,7 +204,7 @@ def section(results: Results, board: Board, order: list[str]) -> Section | None:
     notes = baseline_notes(results)
     if notes:
         blocks.append(Text(notes, note=True))
-    return Section("frontier", "Cost and quality: four kinds of search on one axis", "Cost and quality", blocks)
+    return Section("frontier", "Cost and quality: four kinds of search on one axis", "Frontier", blocks)
 
 
 def _frontier_figures(table: pd.DataFrame, results: Results, board: Board) -> Figures:

@@ -93,7 +93,7 @@ def section(results: Results, board: Board, order: list[str]) -> Section | None:
         blocks.append(Folded("Against every truth column", [column_table(ends, results, order)]))
     blocks.append(Folded("At every measured epoch", [course_table(courses, results, order)]))
     title = "Do shared weights rank cells? One-shot accuracy against truth"
-    return Section("one-shot", title, "One-shot ranking", blocks)
+    return Section("one-shot", title, "One-shot", blocks)
 
 
 def sentences(main: pd.DataFrame, courses: pd.DataFrame) -> list[str]:

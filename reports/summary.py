@@ -92,15 +92,19 @@ def costs(results: Results, order: list[str]) -> pd.DataFrame:
     """Return mean and sd (ddof 1) of what the finished runs of each variant cost.
 
     Columns: n, `seconds/mean`, `seconds/sd`, the same for `forward_backward_passes` and `peak_memory_bytes`, and
-    `charged_seconds/mean`: training time that a baseline was charged for its evaluations, NaN for searches.
+    `charged_seconds/mean`: training time that a baseline was charged for its evaluations, NaN for searches; and
+    `diagnostics_share/mean`: time of the diagnostics as a share of the time of search and diagnostics, percent.
     """
     finished = results.finished
+    share = 100 * finished["diagnostics_seconds"] / (finished["seconds"] + finished["diagnostics_seconds"])
     charged = results.epochs.groupby(["variant", "seed"])["cost_seconds"].max().to_dict()
     keys = zip(finished["variant"], finished["seed"], strict=True)
-    finished = finished.assign(charged_seconds=[charged.get(key, float("nan")) for key in keys])
+    finished = finished.assign(
+        charged_seconds=[charged.get(key, float("nan")) for key in keys], diagnostics_share=share
+    )
     grouped = finished.groupby("variant", sort=False)
     table = pd.DataFrame({"n": grouped.size()})
-    for name in ("seconds", "forward_backward_passes", "peak_memory_bytes", "charged_seconds"):
+    for name in ("seconds", "forward_backward_passes", "peak_memory_bytes", "charged_seconds", "diagnostics_share"):
         table[f"{name}/mean"] = grouped[name].mean()
         table[f"{name}/sd"] = grouped[name].std()
     return table.reindex([variant for variant in order if variant in table.index])

@@ -17,6 +17,7 @@ from reports.page import _check_keys, _check_names, build_report
 from reports.provenance import about_links, runs_table
 from reports.results import load_results
 from reports.section import Section
+from reports.write import write_report
 from tests.conftest import ROOT
 from tests.reports.simulate import Simulation
 from tests.reports.test_report_tables import compile_latex
@@ -246,20 +247,21 @@ def test_bad_results_are_told_in_a_sentence_and_the_old_report_stays(small, tmp_
     assert page.read_bytes() == before
 
 
-def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_remains(small, tmp_path, monkeypatch):
-    shutil.copytree(small.parent.parent, tmp_path, dirs_exist_ok=True)
-    before = {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()}
+def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_remains(tmp_path, monkeypatch):
+    picture = style.Picture("dot", "A dot", "<svg/>", b"old")
+    write_report(tmp_path / "report", {"report.html": "old"}, [], [picture])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(before) == 3
 
     def full(self, *arguments, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    board = Simulation(searches=SEARCH, baselines=(), seeds=(0, 1)).board()
     with pytest.raises(UserError, match="could not be written: No space left on device"):
-        build_report(tmp_path / "results", board, tmp_path / "report")
+        write_report(tmp_path / "report", {"report.html": "new"}, [], [picture])
     monkeypatch.undo()
-    assert before == {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "results"]
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
 def test_two_files_of_one_name_are_refused():

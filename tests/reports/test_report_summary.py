@@ -83,7 +83,9 @@ def test_found_cells_count_who_found_them(results):
 
 def test_costs_average_finished_runs(results):
     results.runs.loc[results.runs["variant"] == "low", "seconds"] = [1.0, 2.0, 6.0, 1000.0]
+    results.runs.loc[results.runs["variant"] == "low", "diagnostics_seconds"] = [1.0, 0.0, 2.0, 5.0]
     table = summary.costs(results, ["low", "high", "random-search"])
+    assert table.loc["low", "diagnostics_share/mean"] == pytest.approx((50 + 0 + 25) / 3)
     assert table.loc["low", "seconds/mean"] == pytest.approx(3.0)
     assert table.loc["low", "seconds/sd"] == pytest.approx(7**0.5)
     assert pd.isna(table.loc["low", "charged_seconds/mean"])

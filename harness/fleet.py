@@ -1,0 +1,395 @@
+"""Many searches at once: a process each, side by side, none able to disturb another.
+
+On CPUs one single-threaded process a core. On a CUDA device the processes share the card.
+"""
+
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, NamedTuple, NoReturn
+
+from harness import record, registry, runner
+from harness.baseline import Baseline
+from harness.errors import UserError
+from harness.images import IMAGES, check_cached
+from harness.progress import Display
+from harness.protocol import Board, Protocol
+
+# Each search is forked from a process that has done nothing but import: a fork of this one, which may have threads or
+# a CUDA context, could hang, and importing torch anew would cost every search seconds. (Frameworks of macOS forbid it.)
+if sys.platform == "linux":
+    PROCESSES = multiprocessing.get_context("forkserver")
+else:
+    PROCESSES = multiprocessing.get_context("spawn")
+PROCESSES.set_forkserver_preload(["harness.fleet", "harness.search", "torch._dynamo"])  # the last for the optimisers
+
+CUDA_RUNS = 4
+"""Searches that share a CUDA device unless told otherwise."""
+CUDA_OVERHEAD = 1 << 30
+"""Bytes that a process takes on a CUDA device beside its tensors: context, workspaces, the allocator's slack."""
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 3.0
+"""What a search gets to leave when it is told to; then it is killed, and its checkpoints are whole all the same."""
+MOST_SEEDS = 10_000
+
+
+class Run(NamedTuple):
+    """A method with one seed."""
+
+    method: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run: Run
+    status: record.Status | Literal["refused", "crashed", "unfinished"]
+    """As in its record; or, where there is none, `refused`: it could not begin; `crashed`: its process died;
+    `unfinished`: no time was left, and it resumes."""
+    detail: str
+    """The cell, or the reason that there is none."""
+    seconds: float
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there is a record."""
+        return self.status not in ("refused", "crashed", "unfinished")
+
+    @property
+    def good(self) -> bool:
+        """Whether it is a result."""
+        return self.status in ("done", "stopped")
+
+    def __str__(self) -> str:
+        return f"{self.run}: {self.status}, {self.detail}, {self.seconds:.1f} s"
+
+
+class StoppedError(Exception):
+    """A signal ended the group; every search that was under way resumes from its checkpoint."""
+
+    def __init__(self, number: int, outcomes: list[Outcome]):
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+        """The exit status that a shell expects."""
+        self.outcomes = outcomes
+        """Of the runs that had ended."""
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of a list such as `0-3,7`, each once, in its order.
+
+    Raises:
+        UserError: it is no such list.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise UserError(f"--seeds {text!r}: expected numbers and ranges from 0 up, such as 0-9 or 0,2,5")
+        start, end = int(first), int(last or first)
+        if not 0 <= end - start < MOST_SEEDS:
+            raise UserError(f"--seeds {text!r}: {part.strip()} is no range, expected one such as 0-9")
+        seeds |= dict.fromkeys(range(start, end + 1))
+    return tuple(seeds)
+
+
+def usable_cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def most_at_once(protocol: Protocol) -> int:
+    """Return how many searches this machine takes at once, memory aside.
+
+    Raises:
+        UserError: the protocol's device is not there.
+    """
+    if protocol.device != "cpu" and runner.choose_device(protocol.device).type == "cuda":
+        return CUDA_RUNS
+    return max(1, usable_cores() // protocol.threads)
+
+
+def memory_left() -> float:
+    """Return how many bytes of memory processes can still take; infinite where the system does not say."""
+    return min(_machine_memory_left(Path("/proc/meminfo")), _group_memory_left(Path("/sys/fs/cgroup")))
+
+
+def _machine_memory_left(file: Path) -> float:
+    if not file.exists():
+        return math.inf
+    fields = dict(line.split(":", 1) for line in file.read_text().splitlines())
+    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else math.inf
+
+
+def _group_memory_left(folder: Path) -> float:
+    # What a container may take. The page cache counts as taken, but gives way.
+    limit = folder / "memory.max"
+    if not limit.exists() or limit.read_text().strip() == "max":
+        return math.inf
+    fields = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    taken = int((folder / "memory.current").read_text()) - int(fields["inactive_file"])
+    return int(limit.read_text()) - taken
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the process of a search tells after an epoch."""
+
+    row: dict[str, Any]
+    """Of epochs.parquet."""
+    epochs: int
+    """Of the whole search."""
+    memory: float
+    """Bytes that the search takes on its device."""
+    left: float
+    """Bytes left on the device beside all who use it."""
+
+
+class Places:
+    """How many searches may run at once: as many as told; else what the memory takes, once the first shows its need."""
+
+    def __init__(self, told: int | None, most: int):
+        self.told = told
+        self.most = most
+        self._memory = 0.0
+        self._room: float | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of places; one as long as nothing is known of the memory."""
+        if self.told is not None:
+            return self.told
+        if self._room is None:
+            return 1
+        return max(1, int(min(self.most, self._room / self._memory)))
+
+    def learn(self, epoch: Epoch) -> str | None:
+        """Take in what a search needs; return what changes by it, in a line."""
+        if self.told is not None:
+            return None
+        before, known = self.count, self._room is not None
+        if self._room is None:
+            self._room = epoch.left + epoch.memory  # as yet this search is alone
+        self._memory = max(self._memory, epoch.memory)
+        if known and self.count == before:
+            return None
+        fits = f", {self._room / 1e9:.1f} GB are there" if math.isfinite(self._room) else ""
+        return f"{self.count} at once of at most {self.most}: a search takes {self._memory / 1e9:.2f} GB{fits}"
+
+
+def run_together(
+    board: Board,
+    runs: Sequence[Run],
+    display: Display,
+    workers: int | None = None,
+    deadline: float = math.inf,
+) -> list[Outcome]:
+    """Run searches and baselines side by side; return how they ended, in the order of `runs`.
+
+    Each is the run that it would be alone. One that fails, crashes or finds no memory does not touch the others.
+
+    Args:
+        board: what they run under.
+        runs: what to run; one that is finished already is only read.
+        display: where they are shown.
+        workers: how many at once; None for as many as the processors (on CUDA: `CUDA_RUNS`) and the memory take.
+        deadline: a time of `time.monotonic`: no epoch begins that would probably end later.
+
+    Raises:
+        UserError: bad settings, missing data or device; then nothing has begun.
+        StoppedError: SIGINT or SIGTERM came.
+    """
+    runs = list(dict.fromkeys(runs))
+    check(board, runs)
+    group = _Group(board, runs, display, Places(workers, most_at_once(board.chosen)), deadline)
+    with _signals_noted(group):
+        group.go()
+    outcomes = [group.outcomes[run] for run in runs if run in group.outcomes]
+    if group.signal is not None:
+        raise StoppedError(group.signal, outcomes)
+    return outcomes
+
+
+def check(board: Board, runs: Sequence[Run]) -> None:
+    """Check all that the runs need before one begins.
+
+    Raises:
+        UserError: unknown method, bad settings, missing or damaged data.
+    """
+    for name in dict.fromkeys(run.method for run in runs):
+        if not issubclass(registry.method(name), Baseline):
+            check_cached(IMAGES, board.chosen.data)
+        runner.fingerprint(board, name, seed=0)
+
+
+@contextmanager
+def _signals_noted(group: "_Group") -> Iterator[None]:
+    before = {number: signal.signal(number, group.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Group:
+    """The processes of a group, seen from the one that starts them."""
+
+    def __init__(self, board: Board, runs: Sequence[Run], display: Display, places: Places, deadline: float):
+        self.board = board
+        self.waiting = deque(runs)
+        self.display = display
+        self.places = places
+        self.deadline = deadline
+        self.running: dict[Connection, tuple[Run, BaseProcess, float]] = {}
+        self.outcomes: dict[Run, Outcome] = {}
+        self.signal: int | None = None
+        self.in_progress: set[Run] = set()
+        """The runs that have told of an epoch."""
+        self.first_epoch_seconds = 0.0
+        """The longest that a run took from its start to the end of its first epoch."""
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal; a handler that raised could leave a process that nobody knows of."""
+        self.signal = number
+
+    def go(self) -> None:
+        """Run until all have ended or a signal comes."""
+        try:
+            while self.signal is None and (self.running or self.waiting):
+                self._fill_places()
+                for channel in wait(list(self.running), timeout=POLL_SECONDS):
+                    assert isinstance(channel, Connection)
+                    self._receive(channel)
+        finally:
+            self._end_all()
+
+    def _fill_places(self) -> None:
+        while self.waiting and len(self.running) < self.places.count:
+            run = self.waiting.popleft()
+            if time.monotonic() + self.first_epoch_seconds < self.deadline:
+                self._start(run)
+            else:
+                self.outcomes[run] = Outcome(run, "unfinished", "no time was left to begin or to go on", 0.0)
+
+    def _start(self, run: Run) -> None:
+        ours, theirs = PROCESSES.Pipe()
+        process = PROCESSES.Process(target=_work, args=(self.board, run, theirs, self.deadline), daemon=True)
+        # A terminal sends Ctrl-C to all its processes. Blocked from their beginning on, it comes to this one only.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        theirs.close()
+        self.running[ours] = run, process, time.monotonic()
+        self.display.begin(str(run))
+
+    def _receive(self, channel: Connection) -> None:
+        run, process, started = self.running[channel]
+        seconds = time.monotonic() - started
+        try:
+            message: Epoch | Outcome = channel.recv()
+        except (EOFError, OSError):
+            process.join()
+            message = Outcome(run, "crashed", cause_of_death(process.exitcode), seconds)
+        if isinstance(message, Outcome):
+            process.join()
+            del self.running[channel]
+            channel.close()
+            self.outcomes[run] = message
+            self.display.end(str(run), str(message))
+            return
+        if run not in self.in_progress:
+            self.in_progress.add(run)
+            self.first_epoch_seconds = max(self.first_epoch_seconds, seconds)
+        self.display.advance(str(run), message.row, message.epochs)
+        news = self.places.learn(message)
+        if news and len(self.waiting) + len(self.running) > 1:
+            self.display.say(news)
+
+    def _end_all(self) -> None:
+        processes = [process for _, process, _ in self.running.values()]
+        for process in processes:
+            process.terminate()
+        patience = time.monotonic() + PATIENCE_SECONDS
+        for process in processes:
+            process.join(max(0.0, patience - time.monotonic()))
+            process.kill()
+            process.join()
+
+
+def cause_of_death(status: int | None) -> str:
+    """Return why a process ended that left no outcome, by its exit status."""
+    if status is None or status >= 0:
+        return f"its process ended with status {status}; it resumes from its checkpoint"
+    name = signal.Signals(-status).name
+    memory = ", as the system does when memory is short" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{memory}; it resumes from its checkpoint"
+
+
+# In the process of one run
+
+
+class _OutOfTime(BaseException):
+    """No `Exception`: it is no failure of the search."""
+
+
+def _work(board: Board, run: Run, channel: Connection, deadline: float) -> None:
+    signal.signal(signal.SIGTERM, _leave)
+    started = time.monotonic()
+    try:
+        found = runner.run_method(board, run.method, run.seed, _reporter(channel, deadline))
+        outcome = Outcome(run, found.status, found.reason or str(found.cell), found.seconds)
+    except UserError as error:
+        outcome = Outcome(run, "refused", str(error), time.monotonic() - started)
+    except _OutOfTime as reached:
+        outcome = Outcome(run, "unfinished", f"{reached}; it resumes from there", time.monotonic() - started)
+    with suppress(OSError):  # the process that started this one is gone
+        channel.send(outcome)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    # As an exception, so that locks go and nothing half-written stays.
+    sys.exit(128 + number)
+
+
+def _reporter(channel: Connection, deadline: float) -> runner.OnEpoch:
+    last: deque[float] = deque(maxlen=2)  # every other epoch may be a long one, for its diagnostics
+
+    def on_epoch(row: dict[str, Any], epochs: int) -> None:
+        memory, left = _memory(row)
+        try:
+            channel.send(Epoch(row, epochs, memory, left))
+        except OSError:
+            sys.exit(1)  # the process that started this one is gone
+        last.append(row["seconds"] + row["diagnostics_seconds"])
+        if row["epoch"] < epochs and time.monotonic() + max(last) > deadline:
+            raise _OutOfTime(f"epoch {row['epoch']} of {epochs}")
+
+    return on_epoch
+
+
+def _memory(row: dict[str, Any]) -> tuple[float, float]:
+    # Bytes that this search takes and bytes left, on its device. The branch for CUDA was not run on one.
+    import torch
+
+    if torch.cuda.is_initialized():
+        return row["peak_memory_bytes"] + CUDA_OVERHEAD, torch.cuda.mem_get_info()[0]
+    return row["peak_memory_bytes"], memory_left()
