@@ -88,9 +88,16 @@ def import_truth(
 
 def _truth_settings(kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...]) -> "TruthSettings":
     from harness.protocol import TruthSettings, validate
-    from harness.truth_sources import parse_columns
 
-    content = {"source": kind, "path": path, "cell_column": cell_column, "columns": parse_columns(columns)}
+    mapping = {}
+    for column in columns:
+        name, _, key = column.partition("=")
+        parts = key.split("/")
+        if len(parts) != 3 or not (parts[2].isdigit() or parts[2] == "null"):
+            raise UserError(f"--column {column!r}: expected NAME=DATA_SET/SPLIT/EPOCHS, EPOCHS a number or null")
+        epochs = None if parts[2] == "null" else int(parts[2])
+        mapping[name] = {"data_set": parts[0], "split": parts[1], "epochs": epochs}
+    content = {"source": kind, "path": path, "cell_column": cell_column, "columns": mapping}
     return validate(TruthSettings, content, where="truth import")
 
 
@@ -141,56 +148,25 @@ def new_variant(name: str) -> None:
 
 @main.command()
 @click.argument("variant")
-@click.option("--seed", type=click.IntRange(min=0), help="One seed.")
-@click.option("--seeds", metavar="LIST", help="Many at the same time, such as 0-9 or 0,2,5.")
-@click.option("--workers", type=click.IntRange(min=1), help="How many at once; else as cores and memory allow.")
-def search(variant: str, seed: int | None, seeds: str | None, workers: int | None) -> None:
-    """Run VARIANT under the protocol of params.yaml, with one seed or many at the same time, or resume it."""
-    if seed is not None and seeds is not None:
-        raise UserError("--seed and --seeds say the same in two ways: give one of them")
-    if seed is not None:
-        _search_one(variant, seed)
-    elif seeds is not None:
-        _search_many(variant, seeds, workers)
-    else:
-        raise click.UsageError("Missing option '--seed' or '--seeds'.")
-
-
-def _search_one(variant: str, seed: int) -> None:
-    from harness import project, runner
+@click.option("--seed", type=click.IntRange(min=0), required=True)
+def search(variant: str, seed: int) -> None:
+    """Run VARIANT with one seed under the protocol of params.yaml, or resume it."""
+    from harness import project, registry, runner
+    from harness.baseline import Baseline
     from harness.progress import show_progress
     from harness.protocol import load_board
 
     board = load_board()
-    with show_progress(f"{variant} seed {seed}") as on_epoch:
-        record = runner.run_method(board, variant, seed, on_epoch)
-    project.dvc_commit(*board.stages([(variant, seed)]))
+    if issubclass(registry.method(variant), Baseline):
+        record = runner.run_baseline(board, variant, seed)
+    else:
+        with show_progress(f"{variant} seed {seed}") as on_epoch:
+            record = runner.run_search(board, variant, seed, on_epoch)
+    if seed in board.seeds and variant in (*board.variants, *board.baselines):
+        stage = "search" if variant in board.variants else "baseline"
+        project.dvc_commit(f"{stage}@{variant}-{seed}")
     click.echo(f"{record.status}: {record.reason or record.cell} ({record.seconds:.1f} s)")
-    sys.exit(1 if record.status in ("failed", "diverged") else 0)
-
-
-def _search_many(variant: str, seeds: str, workers: int | None) -> None:
-    from harness import project
-    from harness.fleet import Run, StoppedError, parse_seeds, run_together
-    from harness.progress import show_runs
-    from harness.protocol import load_board
-
-    board = load_board()
-    runs = [Run(variant, seed) for seed in parse_seeds(seeds)]
-    try:
-        with show_runs() as display:
-            outcomes = run_together(board, runs, display, workers)
-        status = 0 if all(outcome.good for outcome in outcomes) else 1
-    except StoppedError as stopped:
-        outcomes, status = stopped.outcomes, stopped.status
-        click.echo(f"stopped by {stopped}; the same command goes on from the checkpoints", err=True)
-    stages = board.stages([outcome.run for outcome in outcomes if outcome.recorded])
-    if project.dvc_commit(*stages):
-        click.echo(f"recorded: dvc commit -f {' '.join(stages)}", err=True)
-    for outcome in outcomes:
-        click.echo(str(outcome))
-    click.echo(f"{sum(outcome.good for outcome in outcomes)} of {len(runs)} runs are done")
-    sys.exit(status)
+    sys.exit(1 if record.status == "failed" else 0)
 
 
 @main.command()

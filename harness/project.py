@@ -97,12 +97,11 @@ def _write(path: Path, lines: Lines, expected: Any) -> None:
         staging.write_text("".join(lines))
 
 
-def dvc_commit(*stages: str) -> bool:
-    """Tell DVC that the outputs of stages are up to date, so that `dvc repro` does not make them again.
+def dvc_commit(stage: str) -> None:
+    """Tell DVC that a stage's outputs are up to date, so that `dvc repro` does not make them again.
 
-    Outside a DVC project there is nobody to tell. Returns whether DVC took it in.
+    Outside a DVC project there is nobody to tell.
     """
-    if not stages or not Path(".dvc").is_dir():
-        return False
-    command = ["dvc", "--wait-for-lock", "commit", "--force", "--quiet", *stages]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    if not Path(".dvc").is_dir():
+        return
+    subprocess.run(["dvc", "commit", "--force", "--quiet", stage], capture_output=True, check=False)

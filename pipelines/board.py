@@ -1,16 +1,18 @@
-"""The whole board on one machine: what `dvc repro` does, with as many searches at once as the machine takes.
+"""The whole board on one machine: what `dvc repro` does, with as many searches at once as there are processors.
 
 DVC runs one stage after another. It lets several of its processes work in one project at the same time, though, and so
 this starts one for each stale search before `dvc repro` finishes the rest. The files are the same either way.
 """
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness.protocol import load_board
+from harness.protocol import Board, load_board
 from pipelines import stage
 
 FIRST = ("code", "data", "truth")
@@ -23,13 +25,13 @@ def main() -> None:
     if not stale_stages():
         print("everything is up to date")
         return
-    from harness import fleet, registry  # they import torch, which the look above does without
+    from harness import registry  # imports torch, which the look above does without
 
     board = load_board()
     registry.check_board(board)  # a mistake anywhere on the board shows before the first search
     _dvc("repro", "--quiet", *FIRST)
     stale = [name for name in stale_stages("search") if name.startswith("search@")]
-    workers = min(len(stale), fleet.most_at_once(board.chosen))
+    workers = min(len(stale), parallel_searches(board))
     if workers > 1:
         _run_side_by_side(stale, workers)
     sys.exit(_dvc("repro").returncode)
@@ -39,6 +41,13 @@ def stale_stages(*targets: str) -> list[str]:
     """Return the stages among the targets, or among all, that DVC would run; one unnamed if DVC cannot say."""
     answer = _dvc("status", "--json", *targets, capture_output=True, text=True)
     return list(json.loads(answer.stdout)) if answer.returncode == 0 else [""]
+
+
+def parallel_searches(board: Board) -> int:
+    """Return how many searches this machine takes at once: one a processor, but one alone on a GPU."""
+    if board.chosen.device != "cpu" and shutil.which("nvidia-smi"):
+        return 1
+    return max(1, (os.cpu_count() or 1) // board.chosen.threads)
 
 
 def _run_side_by_side(searches: list[str], workers: int) -> None:
