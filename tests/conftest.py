@@ -117,6 +117,8 @@ def copy_project(folder: Path, *more: str) -> None:
 
 
 def write_params(folder: Path, content: dict[str, Any]) -> None:
+    if folder.resolve() == ROOT:
+        raise AssertionError("a test would overwrite the project's own params.yaml")
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe").dump(content, file)
 
