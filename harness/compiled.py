@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from dataclasses import fields
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,19 +68,38 @@ class CompiledCells:
         started = time.perf_counter()
         statistics = [(buffer, buffer.clone()) for buffer in cell.buffers()]
         copies = CellControls(**{field.name: _copy(getattr(controls, field.name)) for field in fields(controls)})
-        inputs = [_copy(features), _copy(matrix)]
+        inputs = (_copy(features), _copy(matrix), copies)
+        removed: set[str] = set()
         try:
-            output = _compiled_form()(cell, *inputs, copies)
-            differentiable = [one for one in (*inputs, copies.edge_weights, *cell.parameters()) if _has_gradient(one)]
-            if differentiable:
-                torch.autograd.grad(output, differentiable, torch.ones_like(output), allow_unused=True)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"protocol network.compile: compiling a search cell failed here ({reason})") from error
+            while not _runs(cell, *inputs, removed):
+                pass
         finally:
             for buffer, kept in statistics:
                 buffer.copy_(kept)
             self.seconds += time.perf_counter() - started
+
+
+def _runs(cell: MixedCell, features: Tensor, matrix: Tensor, controls: CellControls, removed: set[str]) -> bool:
+    """Run the compiled code forward and backward; False if a damaged file had to be removed from the cache.
+
+    A process that is killed while it compiles leaves half a library behind, which would stop every later one.
+    """
+    try:
+        output = _compiled_form()(cell, features, matrix, controls)
+        differentiable = [
+            one for one in (features, matrix, controls.edge_weights, *cell.parameters()) if _has_gradient(one)
+        ]
+        if differentiable:
+            torch.autograd.grad(output, differentiable, torch.ones_like(output), allow_unused=True)
+    except torch._dynamo.exc.TorchDynamoException as error:
+        library = getattr(getattr(error, "inner_exception", None), "path", None)
+        if library is None or library in removed:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"protocol network.compile: compiling a search cell failed here ({reason})") from error
+        Path(library).unlink(missing_ok=True)
+        removed.add(library)
+        return False
+    return True
 
 
 def plain(cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:

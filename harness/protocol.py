@@ -21,9 +21,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and a key that is not declared is an error."""
+    """Base of all settings: immutable, numbers are finite, and a key that is not declared is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class SplitSettings(Settings):

@@ -1,9 +1,10 @@
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -95,6 +96,7 @@ junk = st.one_of(
 
 
 @given(st.sampled_from(leaves(Protocol, TINY_PROTOCOL)), junk)
+@example(("weights", "weight_decay"), math.inf)
 def test_any_value_is_accepted_or_refused_in_one_sentence(path: tuple[str, ...], value: Any) -> None:
     content = copy.deepcopy(TINY_PROTOCOL)
     section = content

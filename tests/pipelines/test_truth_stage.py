@@ -7,27 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from harness.errors import UserError
 from harness.truth import Truth
 from pipelines import stage
-from tests.conftest import TINY_PROTOCOL
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT, tiny_params, write_params
 
 
 def run_stage(folder: Path, truth: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    board = {
-        "protocol": "tiny",
-        "seeds": [0],
-        "truth": truth,
-        "variants": {},
-        "baselines": {},
-        "tracking": {"uri": None, "experiment": "test"},
-        "protocols": {"tiny": TINY_PROTOCOL},
-    }
-    YAML().dump(board, folder / "params.yaml")
+    write_params(folder, tiny_params(truth=truth))
     return subprocess.run(
         [sys.executable, "-m", "pipelines.truth"],
         cwd=folder,
