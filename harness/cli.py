@@ -72,7 +72,7 @@ def import_truth(
     kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...], partial: bool, output: Path | None
 ) -> None:
     """Import true accuracies from KIND at PATH, and make params.yaml name them."""
-    from harness import project
+    from harness import dvc_stages, project
     from harness.truth import TRUTH_FILE
     from harness.truth_sources import import_truth as import_source
 
@@ -80,7 +80,7 @@ def import_truth(
     imported = import_source(settings, output or TRUTH_FILE, allow_partial=partial)
     if output is None:
         project.set_params({"truth": settings.model_dump(mode="json", exclude_defaults=True) | {"path": settings.path}})
-        project.dvc_commit("truth")
+        dvc_stages.commit("truth")
     for column in imported.columns():
         click.echo(f"{column}")
     click.echo(f"{imported.provenance.cells:,} cells in {output or TRUTH_FILE}")
@@ -88,16 +88,9 @@ def import_truth(
 
 def _truth_settings(kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...]) -> "TruthSettings":
     from harness.protocol import TruthSettings, validate
+    from harness.truth_sources import parse_columns
 
-    mapping = {}
-    for column in columns:
-        name, _, key = column.partition("=")
-        parts = key.split("/")
-        if len(parts) != 3 or not (parts[2].isdigit() or parts[2] == "null"):
-            raise UserError(f"--column {column!r}: expected NAME=DATA_SET/SPLIT/EPOCHS, EPOCHS a number or null")
-        epochs = None if parts[2] == "null" else int(parts[2])
-        mapping[name] = {"data_set": parts[0], "split": parts[1], "epochs": epochs}
-    content = {"source": kind, "path": path, "cell_column": cell_column, "columns": mapping}
+    content = {"source": kind, "path": path, "cell_column": cell_column, "columns": parse_columns(columns)}
     return validate(TruthSettings, content, where="truth import")
 
 
@@ -148,25 +141,40 @@ def new_variant(name: str) -> None:
 
 @main.command()
 @click.argument("variant")
-@click.option("--seed", type=click.IntRange(min=0), required=True)
-def search(variant: str, seed: int) -> None:
-    """Run VARIANT with one seed under the protocol of params.yaml, or resume it."""
-    from harness import project, registry, runner
-    from harness.baseline import Baseline
+@click.option("--seed", type=click.IntRange(min=0), help="One seed.")
+@click.option("--seeds", metavar="LIST", help="Many at the same time, such as 0-9 or 0,2,5.")
+@click.option("--workers", type=click.IntRange(min=1), help="How many at once; else as cores and memory allow.")
+def search(variant: str, seed: int | None, seeds: str | None, workers: int | None) -> None:
+    """Run VARIANT under the protocol of params.yaml, with one seed or many at the same time, or resume it."""
+    if seed is not None and seeds is not None:
+        raise UserError("--seed and --seeds say the same in two ways: give one of them")
+    if seed is not None:
+        _search_one(variant, seed)
+    elif seeds is not None:
+        _search_many(variant, seeds, workers)
+    else:
+        raise click.UsageError("Missing option '--seed' or '--seeds'.")
+
+
+def _search_one(variant: str, seed: int) -> None:
+    from harness import dvc_stages, runner
     from harness.progress import show_progress
     from harness.protocol import load_board
 
     board = load_board()
-    if issubclass(registry.method(variant), Baseline):
-        record = runner.run_baseline(board, variant, seed)
-    else:
-        with show_progress(f"{variant} seed {seed}") as on_epoch:
-            record = runner.run_search(board, variant, seed, on_epoch)
-    if seed in board.seeds and variant in (*board.variants, *board.baselines):
-        stage = "search" if variant in board.variants else "baseline"
-        project.dvc_commit(f"{stage}@{variant}-{seed}")
+    with show_progress(f"{variant} seed {seed}") as on_epoch:
+        record = runner.run_method(board, variant, seed, on_epoch)
+    dvc_stages.commit(*board.stages([(variant, seed)]))
     click.echo(f"{record.status}: {record.reason or record.cell} ({record.seconds:.1f} s)")
-    sys.exit(1 if record.status == "failed" else 0)
+    sys.exit(1 if record.status in ("failed", "diverged") else 0)
+
+
+def _search_many(variant: str, seeds: str, workers: int | None) -> None:
+    from harness.fleet import Run, parse_seeds, run_and_record
+    from harness.protocol import load_board
+
+    runs = [Run(variant, seed) for seed in parse_seeds(seeds)]
+    sys.exit(run_and_record(load_board(), runs, workers))
 
 
 @main.command()
@@ -213,11 +221,13 @@ def sync() -> None:
     from harness.lookup import RESULTS, read_results
     from harness.protocol import load_board
     from harness.status import searches_in_progress
+    from harness.tracked import write_tracked
     from harness.tracking import sync as sync_records
 
     epochs, runs = (read_results(RESULTS, name) if RESULTS.exists() else None for name in ("epochs", "runs"))
     progress = searches_in_progress()
     summary = sync_records(load_board(), truth_rows=epochs, final_truth_rows=runs, in_progress=progress)
+    write_tracked(summary)
     click.echo(str(summary))
     sys.exit(1 if summary.message else 0)
 

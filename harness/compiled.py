@@ -15,7 +15,7 @@ from dataclasses import fields
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -135,7 +135,7 @@ def _layout(tensor: Tensor | None) -> Hashable:
     return None if tensor is None else (tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad)
 
 
-def _has_gradient(tensor: Tensor | None) -> bool:
+def _has_gradient(tensor: Tensor | None) -> TypeGuard[Tensor]:
     return tensor is not None and tensor.requires_grad
 
 

@@ -9,18 +9,22 @@ Every search reads this folder and nothing else of the data set.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from harness.errors import UserError
 from harness.files import whole_folder
 from harness.protocol import DataSettings, content_hash, validate
-from harness.sources import ImageSet, read_source
+from harness.sources import ImageSet, Source, read_source
 from harness.split import split_images
+
+if TYPE_CHECKING:  # a search reads decoded images, and needs no Pillow
+    from PIL.Image import Image
 
 IMAGES = Path("data/images")
 DESCRIPTION_FILE = "description.json"
@@ -64,12 +68,20 @@ class ImageArrays:
 
 
 def decode(settings: DataSettings) -> ImageArrays:
-    """Read a data set, take its first `limit` training images a class and bring all images to `image_size`.
+    """Read the data set that the settings name, and make arrays of it.
 
     Raises:
         UserError: files are missing or damaged, or the images cannot be normalised.
     """
-    source = read_source(settings)
+    return to_arrays(read_source(settings), settings)
+
+
+def to_arrays(source: Source, settings: DataSettings) -> ImageArrays:
+    """Take the first `limit` training images a class and bring all images to `image_size`.
+
+    Raises:
+        UserError: files are damaged, or the images cannot be normalised.
+    """
     chosen = _first_of_each_class(source.train.labels, settings.limit)
     train_images = _pixels(source.train, chosen, settings.image_size)
     train_labels = source.train.labels[chosen]
@@ -105,25 +117,32 @@ def _first_of_each_class(labels: np.ndarray, limit: int | None) -> np.ndarray:
 
 
 def _pixels(image_set: ImageSet, chosen: np.ndarray, size: int) -> np.ndarray:
+    from PIL.Image import fromarray
+
+    pictures: Iterable[Image]
     if isinstance(image_set.images, np.ndarray):
         images = image_set.images[chosen]
         if images.shape[1:3] == (size, size):
             return images
-        pictures = (Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image) for image in images)
+        pictures = (fromarray(image.squeeze(2) if image.shape[2] == 1 else image) for image in images)
     else:
         pictures = (_picture(image_set.images[position]) for position in chosen)
     resized = np.stack([np.asarray(_resized(picture, size)) for picture in pictures])
     return resized[..., None] if resized.ndim == 3 else resized
 
 
-def _resized(picture: Image.Image, size: int) -> Image.Image:
+def _resized(picture: "Image", size: int) -> "Image":
+    from PIL.Image import Resampling
+
     # Pillow's bilinear filter widens with the reduction, so it does not alias.
-    return picture if picture.size == (size, size) else picture.resize((size, size), Image.Resampling.BILINEAR)
+    return picture if picture.size == (size, size) else picture.resize((size, size), Resampling.BILINEAR)
 
 
-def _picture(path: Path) -> Image.Image:
+def _picture(path: Path) -> "Image":
+    import PIL.Image
+
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with PIL.Image.open(path, formats=("PNG", "JPEG")) as image:
             deep = image.mode.startswith(("I", "F"))
             picture = image.convert("RGB")
     except Exception as error:  # Pillow's decoders fail in many ways

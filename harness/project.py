@@ -1,7 +1,6 @@
-"""The project's own files: params.yaml as the user wrote it, and what DVC is told of work done outside it."""
+"""params.yaml as the user wrote it."""
 
 import io
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +94,3 @@ def _write(path: Path, lines: Lines, expected: Any) -> None:
         raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
     with whole_file(path) as staging:
         staging.write_text("".join(lines))
-
-
-def dvc_commit(stage: str) -> None:
-    """Tell DVC that a stage's outputs are up to date, so that `dvc repro` does not make them again.
-
-    Outside a DVC project there is nobody to tell.
-    """
-    if not Path(".dvc").is_dir():
-        return
-    subprocess.run(["dvc", "commit", "--force", "--quiet", stage], capture_output=True, check=False)

@@ -238,6 +238,11 @@ class Board(Settings):
         """The protocol that `protocol` names."""
         return self.protocols[self.protocol]
 
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """All runs, as (method, seed): the searches first."""
+        return [(name, seed) for name in (*self.variants, *self.baselines) for seed in self.seeds]
+
     def stages(self, runs: Iterable[tuple[str, int]]) -> list[str]:
         """Return the names of the DVC stages of runs (method, seed), without those that are not of this board."""
         kinds = {**dict.fromkeys(self.variants, "search"), **dict.fromkeys(self.baselines, "baseline")}

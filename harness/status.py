@@ -37,11 +37,7 @@ def board_status(board: Board) -> list[RunStatus]:
     """
     registry.check_board(board)
     interrupted = {checkpoints.folder.name for checkpoints in unfinished()}
-    return [
-        _run_status(board, name, seed, interrupted)
-        for name in (*board.variants, *board.baselines)
-        for seed in board.seeds
-    ]
+    return [_run_status(board, name, seed, interrupted) for name, seed in board.runs]
 
 
 def _run_status(board: Board, name: str, seed: int, interrupted: set[str]) -> RunStatus:
@@ -84,7 +80,7 @@ def searches_in_progress() -> list[InProgress]:
 
 def unwanted(board: Board) -> list[Path]:
     """Return the run folders that the board does not name, and checkpoints that no run of it can resume from."""
-    wanted = {run_folder(name, seed) for name in (*board.variants, *board.baselines) for seed in board.seeds}
+    wanted = {run_folder(name, seed) for name, seed in board.runs}
     folders = [path for path in sorted(RUNS.glob("*/seed-*")) if path not in wanted]
     resumable = {
         fingerprint(board, name, seed) for name in board.variants for seed in board.seeds if not is_running(name, seed)

@@ -20,12 +20,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import track
 
 from harness.cell import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
 from harness.errors import UserError, did_you_mean
-from harness.protocol import AccuracyColumn, TruthSettings
+from harness.protocol import AccuracyColumn, TruthSettings, validate
 from harness.restricted_pickle import collector_paused, load_restricted
 from harness.truth import TRUTH_FILE, Truth, write_truth
 from harness.truth_checks import build_truth, check_complete
@@ -88,6 +86,8 @@ def import_nas_bench_201(path: Path, *, allow_partial: bool = False) -> Truth:
     Raises:
         UserError: see `import_truth`.
     """
+    from rich.console import Console
+
     checksum = _file_checksum(path)
     with Console(stderr=True).status(f"reading {path.name}, the full file takes minutes"):
         cells = _nas_bench_201_cells(path)
@@ -198,6 +198,23 @@ def _benchmark_frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+def parse_columns(texts: Iterable[str]) -> dict[str, AccuracyColumn]:
+    """Return the columns of a table that texts such as `NAME=cifar10/test/200` describe.
+
+    Raises:
+        UserError: a text has another form, or names no data set or split of the benchmark.
+    """
+    columns = {}
+    for text in texts:
+        name, _, key = text.partition("=")
+        parts = key.split("/")
+        if len(parts) != 3 or not (parts[2].isdigit() or parts[2] == "null"):
+            raise UserError(f"--column {text!r}: expected NAME=DATA_SET/SPLIT/EPOCHS, EPOCHS a number or null")
+        content = {"data_set": parts[0], "split": parts[1], "epochs": None if parts[2] == "null" else int(parts[2])}
+        columns[name] = validate(AccuracyColumn, content, where=f"--column {text!r}")
+    return columns
+
+
 def import_table(
     path: Path, cell_column: str, columns: Mapping[str, AccuracyColumn], *, allow_partial: bool = False
 ) -> Truth:
@@ -303,5 +320,8 @@ def _file_checksum(path: Path) -> str:
 
 
 def _progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
     return track(items, title, total=total, console=console, transient=True, disable=not console.is_terminal)

@@ -1,22 +1,18 @@
-"""The whole board on one machine: what `dvc repro` does, with as many searches at once as there are processors.
+"""The whole board on one machine: what `dvc repro` does, with as many searches at once as the machine takes.
 
-DVC runs one stage after another. It lets several of its processes work in one project at the same time, though, and so
-this starts one for each stale search before `dvc repro` finishes the rest. The files are the same either way.
+DVC runs one stage after another, a process each. Here one group of processes runs all stale searches and baselines and
+DVC takes in what they made, before `dvc repro` finishes the rest. The files are the same either way.
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 from harness.protocol import Board, load_board
 from pipelines import stage
 
 FIRST = ("code", "data", "truth")
-"""Stages that every search waits for."""
+"""Stages that every run waits for."""
 
 
 @stage
@@ -30,10 +26,10 @@ def main() -> None:
     board = load_board()
     registry.check_board(board)  # a mistake anywhere on the board shows before the first search
     _dvc("repro", "--quiet", *FIRST)
-    stale = [name for name in stale_stages("search") if name.startswith("search@")]
-    workers = min(len(stale), parallel_searches(board))
-    if workers > 1:
-        _run_side_by_side(stale, workers)
+    status = run_stale(board)
+    if status not in (0, 1):  # a signal ended it
+        sys.exit(status)
+    # A run that left no record is run again here, by itself, and shows why.
     sys.exit(_dvc("repro").returncode)
 
 
@@ -43,29 +39,15 @@ def stale_stages(*targets: str) -> list[str]:
     return list(json.loads(answer.stdout)) if answer.returncode == 0 else [""]
 
 
-def parallel_searches(board: Board) -> int:
-    """Return how many searches this machine takes at once: one a processor, but one alone on a GPU."""
-    if board.chosen.device != "cpu" and shutil.which("nvidia-smi"):
-        return 1
-    return max(1, (os.cpu_count() or 1) // board.chosen.threads)
+def run_stale(board: Board) -> int:
+    """Run what DVC would run and has no earlier outputs for; return the exit status."""
+    from harness import dvc_stages
+    from harness.fleet import Run, run_and_record
 
-
-def _run_side_by_side(searches: list[str], workers: int) -> None:
-    """Run searches, so many at once, and say how far it is and how long it will take."""
-    started = time.monotonic()
-    print(f"{len(searches)} searches, {workers} at once", flush=True)
-    with ThreadPoolExecutor(workers) as pool:
-        for number, line in enumerate(pool.map(_run_search, searches), start=1):
-            left = (time.monotonic() - started) / number * (len(searches) - number)
-            print(f"[{number}/{len(searches)}, about {left:.0f} s left] {line}", flush=True)
-
-
-def _run_search(name: str) -> str:
-    # Its lines and DVC's would mix with those of its neighbours, so only the last is told. A stage that fails is left
-    # to the final repro, which runs it again and shows why.
-    done = _dvc("--wait-for-lock", "repro", "--quiet", "--single-item", name, capture_output=True, text=True)
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return lines[-1] if lines else f"{name} did not finish"
+    runs = {board.stages([run])[0]: run for run in board.runs}
+    stale = [name for name in stale_stages("search", "baseline") if name in runs]
+    waiting = dvc_stages.restore(*stale)
+    return run_and_record(board, [Run(*runs[name]) for name in waiting]) if waiting else 0
 
 
 def _dvc(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from pipelines import stage
 
 @stage
 def main() -> None:
-    """Bring MLflow up to date and note where each run is; `dartsboard sync` does the first by hand."""
+    """Bring MLflow up to date and note where each run is, as `dartsboard sync` does at any time."""
     epochs, runs = read_results(RESULTS, "epochs"), read_results(RESULTS, "runs")
     try:
         summary = sync(load_board(), truth_rows=epochs, final_truth_rows=runs)

@@ -21,6 +21,7 @@ from harness.cli import main
 from harness.images import IMAGES, decode, write_cached
 from harness.protocol import load_board
 from harness.record import read_record
+from harness.tracked import read_tracked
 from harness.truth import TRUTH_FILE
 from harness.truth_sources import import_truth
 from tests.conftest import ROOT, tiny_params, write_params
@@ -365,6 +366,7 @@ class TestOtherCommands:
         result = dartsboard("sync")
         assert result.exit_code == 1
         assert "127.0.0.1:9" in result.stdout
+        assert "127.0.0.1:9" in read_tracked().message
         assert "Traceback" not in result.output
 
     def test_ui_checks_its_port(self, board: Path) -> None:

@@ -29,6 +29,11 @@ def ran(output: str) -> set[str]:
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
+def searched(output: str) -> set[str]:
+    """Those of them that are runs of the board."""
+    return {stage for stage in ran(output) if stage.startswith(("search", "baseline"))}
+
+
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board")
@@ -67,25 +72,36 @@ class TestBoard:
         before = json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())
         changed = {"darts": {}, "darts-2nd": {"radius": 0.02}}
         write_params(board, tiny_params(seeds=[0], variants=changed))
-        assert ran(dvc(board, "repro")) == {"search@darts-2nd-0", "lookup", "report", "track"}
+        assert ran(dvc(board, "repro", "lookup")) == {"search@darts-2nd-0", "lookup"}
         after = json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())
         assert (before["settings"], after["settings"]) == ({"radius": 0.01}, {"radius": 0.02})
 
     def test_reverting_it_comes_from_the_cache(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[0]))
-        output = dvc(board, "repro")
-        assert not {stage for stage in ran(output) if stage.startswith(("search", "baseline"))}
-        assert "Stage 'search@darts-2nd-0' is cached" in output
+        output = run(board, sys.executable, "-m", "pipelines.board")
+        assert not searched(output)
+        assert "runs are done" not in output
         assert json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())["settings"] == {"radius": 0.01}
+        assert ran(dvc(board, "repro")) == set()
+
+    def test_a_changed_setting_in_a_group_reruns_only_its_variant(self, board: Path) -> None:
+        write_params(board, tiny_params(seeds=[0], variants={"darts": {}, "darts-2nd": {"radius": 0.03}}))
+        output = run(board, sys.executable, "-m", "pipelines.board")
+        assert "1 of 1 runs are done" in output
+        assert ran(output) == {"lookup", "report", "track"}
+        write_params(board, tiny_params(seeds=[0]))
+        output = dvc(board, "repro", "lookup")
+        assert not searched(output)
+        assert "Stage 'search@darts-2nd-0' is cached" in output
 
     def test_a_new_seed_runs_only_itself(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[0, 7]))
-        stages = {"search@darts-7", "search@darts-2nd-7", "baseline@random-search-7", "lookup", "report", "track"}
-        assert ran(dvc(board, "repro")) == stages
+        stages = {"search@darts-7", "search@darts-2nd-7", "baseline@random-search-7", "lookup"}
+        assert ran(dvc(board, "repro", "lookup")) == stages
 
     def test_a_removed_seed_leaves_the_report(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[7]))
-        assert not {stage for stage in ran(dvc(board, "repro")) if stage.startswith(("search", "baseline"))}
+        assert not searched(dvc(board, "repro", "lookup"))
         assert set(pd.read_parquet(board / "results/runs.parquet")["seed"]) == {7}
         assert (board / "runs/darts/seed-0").exists()
 
@@ -93,12 +109,12 @@ class TestBoard:
         content = tiny_params(seeds=[7])
         content["protocols"]["other"] = {**content["protocols"]["tiny"], "epochs": 99}
         write_params(board, content)
-        assert ran(dvc(board, "repro")) == set()
+        assert ran(dvc(board, "repro", "lookup")) == set()
 
     def test_changed_code_of_a_variant_reruns_only_its_runs(self, board: Path) -> None:
         with (board / "variants/darts_2nd.py").open("a") as file:
             file.write("\n# A change.\n")
-        assert ran(dvc(board, "repro")) == {"code", "search@darts-2nd-7", "lookup", "report", "track"}
+        assert ran(dvc(board, "repro", "lookup")) == {"code", "search@darts-2nd-7", "lookup"}
 
     def test_a_mistake_in_the_settings_stops_before_anything_runs(self, board: Path) -> None:
         content = tiny_params(seeds=[7, 8])
