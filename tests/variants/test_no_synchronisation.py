@@ -1,0 +1,110 @@
+"""Within an epoch nothing waits for the device: no step reads a number back from it.
+
+Seen on a CPU, where reading does no harm: every way to bring a tensor's content to Python is watched.
+"""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from harness import registry
+from harness.baseline import Baseline
+from harness.search import Meter, Search
+from tests.conftest import ROOT
+from tests.variants.searches import tiny_search
+
+READING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select"}
+METHODS = ("tolist", "numpy", "cpu")
+
+ALLOWED = {
+    "optim/optimizer.py _get_value": "Adam counts its steps on the host",
+    "harness/supernet.py nonzero_operations": "the cell of a step was drawn on the host",
+    "variants/rsps.py one_hot": "likewise",
+    "harness/search.py one_hot": "likewise",
+}
+READING_VARIANTS = {
+    "drnas": {"variants/drnas.py sample_dirichlet"},  # drawn on the host, so that a seed draws the same everywhere
+    "drnas-progressive": {"variants/drnas.py sample_dirichlet"},
+    "enas-lite": {"variants/enas_lite.py draw_cells", "harness/search.py one_shot_accuracy"},  # its reward is a number
+}
+"""What some methods read once or twice a step, by their nature."""
+
+
+class Reads(TorchDispatchMode):
+    """Notes where tensors are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function._schema.name in READING:
+            self.note()
+        return function(*args, **(kwargs or {}))
+
+    def note(self) -> None:
+        """Remember the innermost of our functions, or of the optimisers', that is at work."""
+        for frame in reversed(traceback.extract_stack()):
+            path = Path(frame.filename)
+            if path.parent.name == "optim" or path.parent in (ROOT / "harness", ROOT / "variants"):
+                self.places.append(f"{path.parent.name}/{path.name} {frame.name}")
+                return
+
+
+@contextmanager
+def reads() -> Iterator[Reads]:
+    noted = Reads()
+
+    def watched(name: str) -> Any:
+        original = getattr(torch.Tensor, name)
+
+        def method(tensor: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+            noted.note()
+            return original(tensor, *arguments, **options)
+
+        return method
+
+    with patch.multiple(torch.Tensor, **{name: watched(name) for name in METHODS}), noted:
+        yield noted
+
+
+def steps(search: Search) -> list[str]:
+    """Run the steps of the next epoch; return where something was read."""
+    search.meter = Meter(search.device)
+    search._streams = {}
+    with reads() as noted:
+        batches = zip(search.data.epoch("train", search.epoch), search.data.epoch("valid", search.epoch), strict=True)
+        for index, (train, valid) in enumerate(batches):
+            search.run_step(index, train, valid)
+    return noted.places
+
+
+VARIANTS = [name for name, method in registry.methods().items() if not issubclass(method, Baseline)]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_steps_read_nothing_from_the_device(name: str) -> None:
+    search = tiny_search(registry.variant(name), epochs=4, diagnostics__every=None)
+    search.run_epoch()  # a warm-up without alpha steps is over after it, in most
+    found = set(steps(search)) - set(ALLOWED)
+    assert found == READING_VARIANTS.get(name, set())
+
+
+def test_a_read_is_seen() -> None:
+    search = tiny_search(registry.variant("darts"))
+    search.run_epoch()
+    original = Search.run_step
+
+    def reading(self: Search, *arguments: Any) -> None:
+        original(self, *arguments)
+        assert self.finite
+
+    with patch.object(Search, "run_step", reading):
+        assert set(steps(search)) - set(ALLOWED)
