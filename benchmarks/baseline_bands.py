@@ -7,28 +7,23 @@ Searched by the 12-epoch CIFAR-10 validation accuracy, judged by the 200-epoch t
 writes benchmarks/results/baseline_bands.md and .csv.
 """
 
-import datetime
 import os
-import platform
-import shlex
-import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 import numpy as np
 import pandas as pd
 
+from benchmarks.page import page_options, write_page
 from harness import registry
 from harness.baseline import Signal, run_baseline
 from harness.cell import Cell
-from harness.environment import processor_name
 from harness.errors import UserError
 from harness.training_time import model_seconds
 
-RESULTS = Path(__file__).parent / "results"
+NAME = "baseline_bands"
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 TABLE = "nas-bench-201-means.parquet"
 
@@ -154,12 +149,10 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path, columns=["index", SIGNAL_COLUMN, *JUDGES.values()]).sort_values("index")
 
 
-def document(rows: pd.DataFrame, table: Path, seconds: float) -> str:
-    """Return the page with the numbers and all that is needed to make them again."""
+def document(rows: pd.DataFrame) -> str:
+    """Return the page without its footer."""
     shown = rows.astype(object).where(rows.notna(), None)
     worst = (rows["difference"].abs() / rows["standard error"]).max()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pandas"))
-    command = shlex.join(["python", "-m", "benchmarks.baseline_bands", *sys.argv[1:]])
     return f"""# Baselines on NAS-Bench-201's own accuracies
 
 The answer is the cell with the best 12-epoch CIFAR-10 validation accuracy that a run saw; its score is the 200-epoch
@@ -169,31 +162,24 @@ search, 93.92 +- 0.30 for regularized evolution and 93.85 +- 0.37 for REINFORCE 
 The largest difference is {worst:.1f} standard errors.
 
 {shown.to_markdown(index=False, floatfmt=".2f", missingval="")}
-
-- command: `{command}` ({seconds:.0f} s on one core, seeds 0 to {rows["n"].max() - 1})
-- table: {table.name}
-- versions: Python {platform.python_version()}, {packages}
-- hardware: {processor_name()}
-- date: {datetime.datetime.now(tz=datetime.UTC).date().isoformat()}
 """
 
 
 @click.command()
 @click.argument("table", type=click.Path(path_type=Path), required=False)
 @click.option("--runs", default=RUNS, show_default=True, type=click.IntRange(min=2))
-def main(table: Path | None, runs: int) -> None:
+@page_options
+def main(table: Path | None, runs: int, quick: bool, output: Path | None) -> None:
     """Run the baselines on TABLE and write the comparison."""
     path = table or Path(os.environ.get("DARTSBOARD_TEST_DATA", DEFAULT_FOLDER)) / TABLE
     started = time.perf_counter()
-    try:
-        rows = compare(read_table(path), runs)
-    except UserError as error:
-        raise click.ClickException(str(error)) from None
-    RESULTS.mkdir(exist_ok=True)
-    rows.to_csv(RESULTS / "baseline_bands.csv", index=False, float_format="%.4f")
-    text = document(rows, path, time.perf_counter() - started)
-    (RESULTS / "baseline_bands.md").write_text(text)
-    click.echo(text)
+    rows = compare(read_table(path), 2 if quick else runs)
+    remarks = (
+        f"it took {time.perf_counter() - started:.0f} s on one core, for the seeds 0 to {rows['n'].max() - 1}",
+        f"table: {path.name}",
+    )
+    packages = ("numpy", "pandas")
+    write_page(NAME, document(rows), rows, quick=quick, output=output, packages=packages, remarks=remarks)
 
 
 if __name__ == "__main__":

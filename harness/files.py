@@ -1,5 +1,6 @@
-"""Write files so that they appear whole or not at all."""
+"""Write files so that they appear whole or not at all, and tell one from another."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -51,3 +52,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} could not be written: {error.strerror or error}") from error
     finally:
         staging.unlink(missing_ok=True)
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        UserError: it is missing, empty or a folder.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'missing'}, expected a file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

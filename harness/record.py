@@ -4,6 +4,7 @@ record.json      `Record`: status, settings, fingerprint, environment, timings, 
 epochs.parquet   a row an epoch (a row an evaluation for a baseline), columns in `EPOCH_COLUMNS`
 alpha.parquet    tidy: epoch, cells, edge, operation, alpha, weight (absent where there is no alpha)
 one_shot.parquet tidy: epoch, cell_index, accuracy (percent, of the shared weights; absent where not measured)
+checksums.json   SHA-256 of each of these files, by name
 """
 
 import json
@@ -14,12 +15,15 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from harness.errors import UserError
-from harness.files import whole_folder
+from harness.files import file_checksum, whole_folder
 from harness.protocol import validate
 from harness.strategy import Strategy
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+"""Version 1 had no checksums."""
 RUNS = Path("runs")
+CHECKSUMS = "checksums.json"
 
 Status = Literal["done", "failed", "diverged", "stopped"]
 """`stopped`: the variant's own rule ended the search early, which is a result like `done`."""
@@ -151,25 +155,43 @@ def write_run(
                 table.to_parquet(staging / f"{name}.parquet", index=False)
         text = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False)
         (staging / "record.json").write_text(text + "\n")
+        checksums = {path.name: file_checksum(path) for path in sorted(staging.iterdir())}
+        (staging / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n")
 
 
 def read_record(folder: Path) -> Record:
-    """Read and validate record.json.
+    """Read and validate record.json; one of the version before is read too.
 
     Raises:
-        UserError: it is missing, unreadable or of another schema version.
+        UserError: it is missing, damaged or of another schema version.
     """
     path = folder / "record.json"
+    content = _read_json(path)
+    version = content.get("schema_version")
+    if version not in READABLE_VERSIONS:
+        known = " or ".join(map(str, READABLE_VERSIONS))
+        raise UserError(f"{path} has schema version {version}, expected {known}: run the search again")
+    if version == SCHEMA_VERSION:
+        _verify(path)
+    return validate(Record, content, where=str(path))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(f"{path} has schema version {version}, expected {SCHEMA_VERSION}: run the search again")
-    return validate(Record, content, where=str(path))
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: expected an object")
+    return content
+
+
+def _verify(path: Path) -> None:
+    """Compare a file of a run with the checksum that was written beside it."""
+    if file_checksum(path) != _read_json(path.parent / CHECKSUMS).get(path.name):
+        raise UserError(f"{path} is damaged: its content is not what the run wrote")
 
 
 def read_table(folder: Path, name: TableName) -> pd.DataFrame:
@@ -179,8 +201,11 @@ def read_table(folder: Path, name: TableName) -> pd.DataFrame:
         UserError: the file is missing or damaged.
     """
     path = folder / f"{name}.parquet"
-    if name != "epochs" and not path.exists():
+    checksums = _read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
+    if name in OPTIONAL_TABLES and not path.exists() and path.name not in checksums:
         return pd.DataFrame(columns=list(OPTIONAL_TABLES[name]))
+    if checksums:
+        _verify(path)
     try:
         return pd.read_parquet(path)
     except FileNotFoundError:

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +7,7 @@ from harness.tracked import Tracked, read_tracked, write_tracked
 from harness.tracking import sync
 from pipelines.track import main as track
 from tests.conftest import tiny_params, write_params
-from tests.harness.test_tracking import board_of, reader_of, write_all
+from tests.harness.test_tracking import board_of, reader_of, write_all, write_one
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +34,7 @@ def test_the_file_names_every_run_that_mlflow_holds(project: Path) -> None:
 
 def test_a_run_that_was_replaced_has_its_new_id(project: Path) -> None:
     before = sync(board_of(), project / "runs", project=project).run_ids
-    record = project / "runs" / "darts" / "seed-0" / "record.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), "fingerprint": "f" * 64}))
+    write_one(project, "darts", 0, fingerprint="f" * 64)
     summary = sync(board_of(), project / "runs", project=project)
     assert summary.replaced == 1
     held = {name: run.info.run_id for name, run in reader_of(project).runs.items()}

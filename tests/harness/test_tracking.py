@@ -28,6 +28,7 @@ from tests.conftest import TINY_PROTOCOL
 
 EPOCHS = 3
 
+RUN_FILES = ("record.json", "epochs.parquet", "alpha.parquet", "checksums.json")
 PROTOCOL = {**TINY_PROTOCOL, "epochs": EPOCHS}
 
 
@@ -268,7 +269,7 @@ def test_a_full_sync_shows_every_run_with_its_curves_settings_and_artifacts(proj
     wanted = {"variant": "darts", "seed": "0", "kind": "search", "protocol": "tiny", "status": "done"}
     assert wanted.items() <= run.data.tags.items()
     assert run.data.tags["cell"] == str(RESIDUAL) and "reason" not in run.data.tags
-    assert reader.artifacts(run) == {"record.json", "epochs.parquet", "alpha.parquet", "cell.svg", "cell.png"}
+    assert reader.artifacts(run) == {*RUN_FILES, "cell.svg", "cell.png"}
     assert run.info.status == "FINISHED" and run.info.end_time - run.info.start_time == 4500
     assert (project / "mlartifacts").is_dir() and not (project / "mlruns").exists()
 
@@ -373,7 +374,7 @@ def test_a_sync_that_was_killed_is_completed_without_duplicates(
     run = reader.runs["darts/seed-0"]
     assert not reader.has_duplicates(run)
     assert all(len(reader.history(run, name)) == EPOCHS for name in run.data.metrics if name.startswith("alpha/"))
-    assert len(run.data.metrics) == 60 + 5 + 11 and len(reader.artifacts(run)) == 5
+    assert len(run.data.metrics) == 60 + 5 + 11 and len(reader.artifacts(run)) == len(RUN_FILES) + 2
     assert counts(synced(project)) == {"skipped": 1}
 
 

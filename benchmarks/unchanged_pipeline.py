@@ -1,0 +1,190 @@
+"""How long does the pipeline take to find that it has nothing to do? On boards of made-up runs.
+
+    python -m benchmarks.unchanged_pipeline
+
+writes benchmarks/results/unchanged_pipeline.md and .csv; --quick is a tiny board that shows that the benchmark works.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import chdir
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+import pandas as pd
+
+from benchmarks.page import markdown, page_options, write_page
+from harness.errors import UserError
+from harness.images import IMAGES, decode, write_cached
+from harness.lookup import RESULTS, look_up
+from harness.protocol import load_board
+from harness.record import read_table, run_folder, write_run
+from harness.runner import method_code_hash, run_search
+from harness.tracked import write_tracked
+from harness.tracking import SyncSummary
+from harness.truth_sources import import_truth
+from pipelines.code import CODE
+from tests.conftest import copy_project, tiny_params, write_params
+from variants.darts import Darts
+
+NAME = "unchanged_pipeline"
+COMMANDS = {
+    "dvc repro": ("dvc", "repro"),
+    "dvc status": ("dvc", "status"),
+    "python -m pipelines.board": (sys.executable, "-m", "pipelines.board"),
+}
+NOTHING = "up to date"
+"""What each of them says when nothing has changed."""
+STAND_INS = ("data/theory/made-up.txt", "reports/generated/report.html")
+
+
+class Extent(NamedTuple):
+    """How large a board is."""
+
+    variants: int
+    seeds: int
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its variants."""
+        return [f"v{number:02}" for number in range(self.variants)]
+
+
+EXTENTS = (Extent(15, 10), Extent(30, 20))
+
+
+def build(folder: Path, extent: Extent) -> None:
+    """Make a copy of the project whose board is finished, for all that DVC can tell.
+
+    One search is real. Its record stands for all others, so that every file is of the size and kind that it is in a
+    real project. As nothing is searched, the variants need no code.
+
+    Raises:
+        UserError: DVC failed.
+    """
+    copy_project(folder)
+    variants: dict[str, dict[str, object]] = {name: {} for name in extent.names}
+    seeds = list(range(extent.seeds))
+    write_params(folder, tiny_params(variants=variants, baselines={}, seeds=seeds, reference=extent.names[0]))
+    with chdir(folder):
+        board = load_board()
+        write_cached(IMAGES, decode(board.chosen.data))
+        truth = import_truth(board.truth)
+        write_runs(extent)
+        look_up(board, truth, RESULTS)
+        for stand_in in map(Path, STAND_INS):
+            stand_in.parent.mkdir(parents=True)
+            stand_in.write_text("made up\n")
+        write_tracked(SyncSummary(uri="made up"))
+    run(folder, "dvc", "commit", "--force", "--quiet")
+
+
+def write_runs(extent: Extent) -> None:
+    """Search once in the current folder; write the record under the name of every run, each with times of its own."""
+    record = run_search(load_board(), Darts.name, seed=0)
+    found = run_folder(Darts.name, 0)
+    epochs, alpha = read_table(found, "epochs"), read_table(found, "alpha")
+    shutil.rmtree(found.parent)
+    generator = np.random.default_rng(0)
+    CODE.mkdir()
+    for name in extent.names:
+        (CODE / f"{name}.json").write_text(json.dumps({"code": method_code_hash(Darts.name)}) + "\n")
+        for seed in range(extent.seeds):
+            other = record.model_copy(update={"variant": name, "seed": seed})
+            seconds = generator.uniform(size=len(epochs))
+            write_run(run_folder(name, seed), other, epochs.assign(seconds=seconds), alpha)
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command in the copy of the project and return what it prints.
+
+    Raises:
+        UserError: it failed.
+    """
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    output = result.stdout + result.stderr
+    if result.returncode != 0:
+        raise UserError(f"{' '.join(command)} failed: {output.strip()}")
+    return output
+
+
+def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Return the wall seconds of each command, which take turns.
+
+    Raises:
+        UserError: a command failed, or found something to do.
+    """
+    seconds: dict[str, list[float]] = {label: [] for label in COMMANDS}
+    for _ in range(rounds):
+        for label, command in COMMANDS.items():
+            started = time.perf_counter()
+            output = run(folder, *command)
+            seconds[label].append(time.perf_counter() - started)
+            if NOTHING not in output:
+                raise UserError(f"{label} found something to do: {output.strip()}")
+    return seconds
+
+
+def measure_board(extent: Extent, rounds: int) -> pd.DataFrame:
+    """Return a row a command on a board of this extent."""
+    folder = Path(tempfile.mkdtemp(prefix="board-"))
+    try:
+        build(folder, extent)
+        return pd.DataFrame(
+            {
+                "variants": extent.variants,
+                "seeds": extent.seeds,
+                "runs": extent.variants * extent.seeds,
+                "command": label,
+                "seconds": statistics.median(values),
+                "fastest": min(values),
+                "slowest": max(values),
+                "ms a run": 1000 * statistics.median(values) / (extent.variants * extent.seeds),
+            }
+            for label, values in measure(folder, rounds).items()
+        )
+    finally:
+        shutil.rmtree(folder)
+
+
+def document(rounds: int, table: pd.DataFrame) -> str:
+    """Return the page without its footer."""
+    return f"""# A pipeline that has nothing to do
+
+Wall time of each command on a board on which nothing has changed, in a copy of the project with its real dvc.yaml:
+medians of {rounds} rounds in which the commands take turns. The runs are copies of one short
+search under other names, taken in by `dvc commit`. Report, theory and MLflow's mirror are stand-ins of one file each.
+
+{markdown(table)}
+"""
+
+
+@click.command()
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
+@page_options
+def main(rounds: int, quick: bool, output: Path | None) -> None:
+    """Build the boards, measure the commands on each and write the table."""
+    extents: tuple[Extent, ...] = EXTENTS
+    if quick:
+        rounds, extents = 1, (Extent(2, 2),)
+    table = pd.concat([measure_board(extent, rounds) for extent in extents], ignore_index=True)
+    packages = ("dvc", "pandas")
+    write_page(NAME, document(rounds, table), table, quick=quick, output=output, packages=packages)
+
+
+if __name__ == "__main__":
+    main()
