@@ -1,6 +1,7 @@
 # make run     the whole board, ends with the path of the report
 # make test    the tests
 # make slow    the tests that take longer than a minute each
+# make torture half an hour of kills, full disks and damaged files; ends with a table of what was survived
 # make lint    style and types
 # Needs Python 3.11 or newer, make and git; makes .venv first when it is missing.
 
@@ -10,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Many small processes: more threads than that only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test slow lint
+.PHONY: run test slow torture lint
 
 run: .venv/installed
 	@$(BIN)/python -m pipelines.board
@@ -21,6 +22,9 @@ test: .venv/installed
 
 slow: .venv/installed
 	$(BIN)/pytest -m slow
+
+torture: .venv/installed
+	$(BIN)/python -m tests.faults.torture --minutes 30
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -52,18 +52,19 @@ class Checkpoints:
 
         buffer = io.BytesIO()
         tables = json.dumps({name: getattr(progress, name) for name in TABLES})
-        torch.save({"search": progress.search, "tables": tables}, buffer)
+        torch.save({"run": self._identity, "search": progress.search, "tables": tables}, buffer)
         content = buffer.getvalue()
         name = f"epoch-{len(progress.epochs):06d}.{hashlib.sha256(content).hexdigest()}.pt"
-        with whole_file(self.folder / "run.json") as staging:
-            staging.write_text(json.dumps(self._identity))
+        if not (self.folder / "run.json").exists():
+            with whole_file(self.folder / "run.json") as staging:
+                staging.write_text(json.dumps(self._identity))
         with whole_file(self.folder / name) as staging:
             staging.write_bytes(content)
         for old in self._paths()[KEPT:]:
             old.unlink()
 
     def newest(self) -> Progress | None:
-        """Return the newest checkpoint whose content is intact; None if there is none."""
+        """Return the newest checkpoint that is intact and of this run; None if there is none."""
         import torch
 
         for path in self._paths():
@@ -71,6 +72,8 @@ class Checkpoints:
             if hashlib.sha256(content).hexdigest() != path.name.split(".")[1]:
                 continue
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if loaded["run"] != self._identity:
+                continue
             tables = json.loads(loaded["tables"])
             return Progress(loaded["search"], *(tables[name] for name in TABLES))
         return None

@@ -1,7 +1,9 @@
 """Write files so that they appear whole or not at all, and tell one from another."""
 
+import glob
 import hashlib
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +19,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    staging = _staging(folder)
     try:
-        shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         yield staging
         for path in staging.iterdir():
@@ -41,7 +42,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the file cannot be written.
     """
-    staging = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    staging = _staging(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield staging
@@ -52,6 +53,26 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} could not be written: {error.strerror or error}") from error
     finally:
         staging.unlink(missing_ok=True)
+
+
+def _staging(target: Path) -> Path:
+    """Return the staging path of this process; what processes of this machine that died have left there is removed."""
+    prefix = f".{target.name}.{platform.node()}-"
+    for old in target.parent.glob(f"{glob.escape(prefix)}*.partial"):
+        owner = old.name.removeprefix(prefix).removesuffix(".partial")
+        if owner == str(os.getpid()) or not _is_alive(owner):
+            shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
+    return target.with_name(f"{prefix}{os.getpid()}.partial")
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OSError):  # none of ours, or of another user
+        return True
+    return True
 
 
 def file_checksum(path: Path) -> str:

@@ -125,7 +125,7 @@ class Record(BaseModel):
 
 TableName = Literal["epochs", "alpha", "one_shot"]
 
-OPTIONAL_TABLES: dict[str, tuple[str, ...]] = {
+OPTIONAL_TABLES: dict[TableName, tuple[str, ...]] = {
     "alpha": ("epoch", "cells", "edge", "operation", "alpha", "weight"),
     "one_shot": ("epoch", "cell_index", "accuracy"),
 }
@@ -192,6 +192,19 @@ def _verify(path: Path) -> None:
     """Compare a file of a run with the checksum that was written beside it."""
     if file_checksum(path) != _read_json(path.parent / CHECKSUMS).get(path.name):
         raise UserError(f"{path} is damaged: its content is not what the run wrote")
+
+
+def read_whole_run(folder: Path) -> Record:
+    """Read record.json, and check that no file of the run is missing or damaged.
+
+    Raises:
+        UserError: one is, or the record is of another schema version.
+    """
+    record = read_record(folder)
+    tables: tuple[TableName, ...] = ("epochs", *OPTIONAL_TABLES)
+    for name in tables:
+        read_table(folder, name)
+    return record
 
 
 def read_table(folder: Path, name: TableName) -> pd.DataFrame:

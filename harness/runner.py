@@ -19,7 +19,7 @@ from harness.environment import current_environment
 from harness.errors import UserError
 from harness.images import IMAGES, check_cached, data_hash, load_cached
 from harness.protocol import Board, Protocol, Settings, content_hash
-from harness.record import Record, Status, read_record, run_folder, write_run
+from harness.record import Record, Status, read_record, read_whole_run, run_folder, write_run
 from harness.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
 from harness.truth import TRUTH_FILE, Truth
 
@@ -42,17 +42,20 @@ def run_lock(variant: str, seed: int) -> Iterator[None]:
     Raises:
         UserError: a live process holds it.
     """
-    LOCKS.mkdir(parents=True, exist_ok=True)
     path = LOCKS / f"{variant}-seed-{seed}"
     lock = FileLock(f"{path}.lock")
     owner = Path(f"{path}.owner")
     try:
+        LOCKS.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=LOCK_SECONDS)
+        owner.write_text(str(os.getpid()))
     except Timeout:
         number = owner.read_text() if owner.exists() else "unknown"
         raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None
+    except OSError as error:
+        lock.release()
+        raise UserError(f"{path}.lock could not be written: {error.strerror or error}") from error
     try:
-        owner.write_text(str(os.getpid()))
         yield
     finally:
         owner.unlink(missing_ok=True)
@@ -128,7 +131,7 @@ def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda ro
 
 def _finished(name: str, seed: int, identity: str) -> Record | None:
     try:
-        found = read_record(run_folder(name, seed))
+        found = read_whole_run(run_folder(name, seed))
     except UserError:
         return None
     return found if found.fingerprint == identity and found.status != "failed" else None

@@ -12,7 +12,7 @@ from harness.checkpoint import unfinished
 from harness.errors import UserError
 from harness.mirror import InProgress
 from harness.protocol import Board
-from harness.record import RUNS, read_record, run_folder
+from harness.record import RUNS, read_whole_run, run_folder
 from harness.runner import fingerprint, is_running
 
 State = Literal["done", "stopped", "diverged", "failed", "stale", "running", "interrupted", "missing", "damaged"]
@@ -50,7 +50,7 @@ def _run_status(board: Board, name: str, seed: int, interrupted: set[str]) -> Ru
     if not folder.exists():
         return RunStatus(name, seed, "missing", "it was never run")
     try:
-        record = read_record(folder)
+        record = read_whole_run(folder)
     except UserError as error:
         return RunStatus(name, seed, "damaged", str(error))
     if record.fingerprint != identity:
