@@ -19,7 +19,7 @@ import pandas as pd
 from harness.environment import processor_name
 from harness.errors import UserError
 from harness.files import whole_file
-from harness.places import usable_cores
+from harness.processes import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 

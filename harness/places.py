@@ -1,23 +1,18 @@
 """How many searches a machine takes at once: by its processors, and by its memory once a search shows its need."""
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import runner
+from harness.processes import usable_cores
 from harness.protocol import Protocol
 
 CUDA_RUNS = 4
 """Searches that share a CUDA device unless told otherwise."""
 CUDA_OVERHEAD = 1 << 30
 """Bytes that a process takes on a CUDA device beside its tensors: context, workspaces, the allocator's slack."""
-
-
-def usable_cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def most_at_once(protocol: Protocol) -> int:

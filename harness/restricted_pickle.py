@@ -13,15 +13,29 @@ Allowed = Mapping[tuple[str, str], Any]
 """(module, name) as the pickle spells it, and the object that it stands for."""
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, allowed: Allowed, encoding: str) -> None:
-        super().__init__(io.BytesIO(data), encoding=encoding)
+class RestrictedUnpickler(pickle.Unpickler):
+    """Refuses every global name outside `allowed` with a UserError, before anything is called."""
+
+    def __init__(self, data: bytes | io.BytesIO, allowed: Allowed, encoding: str = "ASCII") -> None:
+        super().__init__(io.BytesIO(data) if isinstance(data, bytes) else data, encoding=encoding)
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return what the list has under this name."""
         if (module, name) not in self._allowed:
             raise UserError(f"it names {module}.{name}, which such a file never holds")
         return self._allowed[module, name]
+
+
+@contextmanager
+def told_in_one_sentence(where: str) -> Iterator[None]:
+    """Turn whatever a damaged pickle raises into one UserError that says where it is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where} is damaged or of another kind: {error}") from None
+    except Exception as error:
+        raise UserError(f"{where} is damaged or of another kind: it is no complete pickle") from error
 
 
 def load_restricted(data: bytes, allowed: Allowed, where: str, encoding: str = "ASCII") -> Any:
@@ -32,12 +46,8 @@ def load_restricted(data: bytes, allowed: Allowed, where: str, encoding: str = "
     Raises:
         UserError: a name is refused, or `data` is truncated or no pickle.
     """
-    try:
-        return _RestrictedUnpickler(data, allowed, encoding).load()
-    except UserError as error:
-        raise UserError(f"{where} is damaged or of another kind: {error}") from None
-    except Exception as error:  # a damaged pickle can raise anything
-        raise UserError(f"{where} is damaged or of another kind: it is no complete pickle") from error
+    with told_in_one_sentence(where):
+        return RestrictedUnpickler(data, allowed, encoding).load()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pandas as pd
 from harness.cell import CELL_COUNT, EDGES, NONE, Cell
 from harness.errors import UserError
 from harness.truth import NETWORKS, Provenance, Truth
+from harness.truth_trials import ROW, Row
 
 IMPORTER_VERSION = 1
 """Raised when the same source would give another table."""
@@ -34,6 +35,11 @@ def build_truth(frame: pd.DataFrame, source: str, path: Path, checksum: str, *, 
     truth = Truth(frame.merge(costs, on=["cell", "data_set"]), provenance)
     _check_rows(truth, path)
     return truth
+
+
+def trials_frame(rows: list[Row]) -> pd.DataFrame:
+    """Return the rows of single trainings as `build_truth` takes them."""
+    return pd.DataFrame(rows, columns=list(ROW))
 
 
 def check_complete(cells: set[int], path: Path, allow_partial: bool) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from harness import places
 from harness.places import Epoch, Places
+from harness.processes import usable_cores
 from harness.protocol import load_board
 
 
@@ -36,14 +37,14 @@ class TestMachine:
         allowed = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(allowed)})
         try:
-            assert places.usable_cores() == 1
+            assert usable_cores() == 1
         finally:
             os.sched_setaffinity(0, allowed)
 
     def test_searches_of_more_threads_are_fewer(self, project: Path) -> None:
-        protocol = load_board().chosen.model_copy(update={"threads": places.usable_cores()})
+        protocol = load_board().chosen.model_copy(update={"threads": usable_cores()})
         assert places.most_at_once(protocol) == 1
-        assert places.most_at_once(load_board().chosen) == places.usable_cores()
+        assert places.most_at_once(load_board().chosen) == usable_cores()
 
     def test_memory_of_the_machine(self, tmp_path: Path) -> None:
         file = tmp_path / "meminfo"

@@ -17,13 +17,13 @@ from harness.cell import CELL_COUNT, Cell
 from harness.protocol import AccuracyColumn, TruthSettings
 from harness.truth import NETWORKS, Truth
 from harness.truth_sources import (
-    SETS,
     import_analog_nasbench,
     import_nas_bench_201,
     import_nats_bench,
     import_table,
     import_truth,
 )
+from harness.truth_trials import SETS
 
 FOLDER = "NATS-tss-v1_0-3ffb9-simple"
 
