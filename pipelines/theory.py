@@ -7,12 +7,15 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from harness import theory_bias, theory_expressivity, theory_supernet
 from harness.files import whole_folder
+from harness.processes import map_in_processes, usable_cores
 from harness.quadratic import Quadratic
 from pipelines import stage
 
@@ -87,13 +90,16 @@ def gradients(sizes: Sizes) -> Frames:
         "terms": [terms.assign(problem=QUADRATIC, network=0)],
         "solutions": [],
     }
-    for network in range(sizes.networks):
-        for name, frame in _on_network(sizes, network).items():
+    processes = min(usable_cores(), sizes.networks) if sizes.networks > 1 else 0
+    on_networks = map_in_processes(partial(_on_network, sizes), range(sizes.networks), processes)
+    for network, measured in enumerate(on_networks):
+        for name, frame in measured.items():
             frames[name].append(frame.assign(problem=SUPERNET, network=network))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}
 
 
 def _on_network(sizes: Sizes, network: int) -> Frames:
+    torch.set_num_threads(1)
     reference = theory_supernet.SupernetReference(theory_supernet.SupernetProblem(network))
     points = theory_bias.trajectory(reference, sizes.network_step_shares, sizes.network_inner_steps)
     estimates = [theory_bias.compare_gradients(reference, points, sizes.network_terms)]
@@ -146,8 +152,6 @@ PARTS: tuple[Callable[[Sizes], Frames], ...] = (setup, expressivity, gradients)
 
 def write_theory(folder: Path, sizes: Sizes) -> None:
     """Measure everything and write one Parquet file a frame; the folder appears whole."""
-    import torch
-
     torch.set_num_threads(1)
     with whole_folder(folder) as staging:
         for part in PARTS:
