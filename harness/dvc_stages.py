@@ -5,48 +5,37 @@ the runs. So this uses its Python interface, which takes many stages at once.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 
-def commit(*names: str) -> bool:
+def commit(*names: str) -> None:
     """Tell DVC that the outputs of stages are up to date, so that `dvc repro` does not make them again.
 
-    Outside a DVC project there is nobody to tell. Returns whether DVC took it in.
+    Outside a DVC project there is nobody to tell, and of a stage that dvc.yaml does not have nothing.
     """
     if not names or not Path(".dvc").is_dir():
-        return False
+        return
     from dvc.exceptions import DvcException
 
-    try:
-        with _stages(names) as stages:
-            for stage in stages:
-                stage.save()
-                stage.commit()
-            _record(stages)
-    except DvcException:  # dvc.yaml of another form, a stage without its outputs: `dvc repro` will run it
-        return False
-    return True
+    with suppress(DvcException), _stages(names) as stages:  # what DVC does not take in, `dvc repro` runs
+        _record(stages)
 
 
 def restore(*names: str) -> list[str]:
     """Bring back the outputs that stages had earlier with the same inputs; return the stages that DVC has none for."""
     from dvc.stage.cache import RunCacheNotFoundError
 
-    absent, restored = [], []
+    restored = []
     with _stages(names) as stages:
         for stage in stages:
-            try:
+            with suppress(RunCacheNotFoundError):
                 stage.repo.stage_cache.restore(stage)
-            except RunCacheNotFoundError:
-                absent.append(stage.name)
-                continue
-            stage.save()
-            stage.commit()
-            restored.append(stage)
+                restored.append(stage)
         _record(restored)
-    return absent
+    held = {stage.name for stage in restored}
+    return [name for name in names if name not in held]
 
 
 @contextmanager
@@ -55,10 +44,12 @@ def _stages(names: tuple[str, ...]) -> Iterator[list[Any]]:
     from dvc.repo import Repo, lock_repo
 
     with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
-        found = {stage.name: stage for stage in repo.index.stages if stage.name in names}
-        yield [found[name] for name in names]
+        yield [stage for stage in repo.index.stages if stage.name in names]
 
 
 def _record(stages: list[Any]) -> None:
+    for stage in stages:
+        stage.save()
+        stage.commit()
     if stages:
         stages[0].dvcfile.dump_stages(stages, update_pipeline=False)

@@ -6,9 +6,7 @@ half of CIFAR-10's training images, `cifar10` on all of them; `valid` and `test`
 CIFAR-100 and ImageNet16-120, and `valtest` is both together.
 """
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.cell import CELL_COUNT, Cell, Shape
 from harness.errors import UserError
+from harness.files import whole_file
 
 TRUTH_FILE = Path("data/truth.parquet")
 
@@ -110,7 +109,7 @@ class Truth:
             UserError: the file is missing, damaged or no table of true accuracies.
         """
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 table = file.read()
         except FileNotFoundError:
             raise UserError(f"{path} is missing: make it with `dvc repro truth`") from None
@@ -265,19 +264,8 @@ def write_truth(truth: Truth, path: Path = TRUTH_FILE) -> None:
     """
     table = pa.Table.from_pandas(truth.frame, schema=SCHEMA, preserve_index=False)
     table = table.replace_schema_metadata({_METADATA_KEY: truth.provenance.model_dump_json().encode()})
-    staging = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with staging.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            staging.unlink()
+    with whole_file(path) as staging:
+        pq.write_table(table, staging, compression="zstd", write_page_checksum=True)
 
 
 def describe_cell(truth: Truth, cell: Cell) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import sys
 from harness import registry
 from harness.progress import show_progress
 from harness.protocol import load_board
-from harness.runner import run_baseline, run_search
+from harness.runner import run_method
 from pipelines import stage
 
 
@@ -14,11 +14,8 @@ def main(name: str, seed: int) -> None:
     """Run one method with one seed."""
     board = load_board()
     registry.check_board(board)  # a mistake anywhere on the board shows before the first search
-    if name in board.baselines:
-        record = run_baseline(board, name, seed)
-    else:
-        with show_progress(f"{name} seed {seed}") as on_epoch:
-            record = run_search(board, name, seed, on_epoch)
+    with show_progress(f"{name} seed {seed}") as on_epoch:
+        record = run_method(board, name, seed, on_epoch)
     print(f"{name} seed {seed}: {record.status}, {record.reason or record.cell}, {record.seconds:.1f} s")
 
 

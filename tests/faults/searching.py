@@ -14,7 +14,7 @@ from harness.errors import UserError
 from harness.fleet import PROCESSES
 from harness.protocol import load_board
 from harness.record import TIMING_COLUMNS, read_record, read_table, run_folder
-from harness.runner import run_search
+from harness.runner import run_method
 from tests.conftest import tiny_params, write_params
 
 Result = tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]
@@ -43,7 +43,7 @@ def _search(folder: Path, name: str, seed: int, largest_file: int | None) -> Non
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     try:
-        run_search(load_board(), name, seed)
+        run_method(load_board(), name, seed)
     except UserError as error:
         assert "\n" not in str(error)
         os._exit(REFUSED)

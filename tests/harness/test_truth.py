@@ -241,6 +241,24 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_flipped_bit_changes_no_accuracy(tmp_path: Path) -> None:
+    path = tmp_path / "truth.parquet"
+    write_truth(truth_of(*(row(cell, cell / 100) for cell in range(500))), path)
+    whole, content = Truth.read(path), path.read_bytes()
+    noticed = 0
+    for place in range(0, len(content), len(content) // 100):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        try:
+            found = Truth.read(path)
+        except UserError:
+            noticed += 1
+            continue
+        pd.testing.assert_frame_equal(found.frame, whole.frame)
+    assert noticed > 0
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(small: Truth, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="could not be written"):
