@@ -71,7 +71,8 @@ def result(name: str = "darts", seed: int = 0) -> Result:
     """Return all that a run wrote but its timing."""
     folder = run_folder(name, seed)
     content = read_record(folder).model_dump(exclude={"seconds", "peak_memory_bytes", "environment"})
-    return content, read_table(folder, "epochs").drop(columns=list(TIMING_COLUMNS)), read_table(folder, "alpha")
+    epochs = read_table(folder, "epochs").drop(columns=list(TIMING_COLUMNS), errors="ignore")  # baselines have none
+    return content, epochs, read_table(folder, "alpha")
 
 
 def assert_same(one: Result, other: Result) -> None:
