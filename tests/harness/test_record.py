@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.record import CHECKSUMS, SCHEMA_VERSION, read_record, read_table, run_folder, write_run
-from tests.harness.test_tracking import alpha_table, epochs_table, record_of
+from tests.harness.tracking.runs import alpha_table, epochs_table, record_of
 
 
 @pytest.fixture

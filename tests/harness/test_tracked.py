@@ -7,7 +7,7 @@ from harness.tracked import Tracked, read_tracked, write_tracked
 from harness.tracking import sync
 from pipelines.track import main as track
 from tests.conftest import tiny_params, write_params
-from tests.harness.test_tracking import board_of, reader_of, write_all, write_one
+from tests.harness.tracking.runs import board_of, reader_of, write_all, write_one
 
 
 @pytest.fixture(scope="module")

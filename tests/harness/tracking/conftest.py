@@ -1,0 +1,32 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.tracking_store import MLFLOW_SETTINGS
+from tests.harness.tracking.runs import reader_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mlflow_settings() -> Iterator[None]:
+    # The reader below shall be as quiet and as quick to give up as the mirror.
+    saved = dict(os.environ)
+    os.environ.update(MLFLOW_SETTINGS)
+    yield
+    os.environ.clear()
+    os.environ.update(saved)
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without experiments, made once: making one takes seconds."""
+    folder = tmp_path_factory.mktemp("empty")
+    reader_of(folder).client.search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_store: Path) -> Path:
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    return tmp_path
