@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+MOST_NAMES = 40
+"""Names that a sentence lists."""
 
 
 class UserError(Exception):
@@ -17,4 +21,20 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     nearest = get_close_matches(name, names, n=1, cutoff=0.5)
     if nearest:
         return f"did you mean {nearest[0]!r}?"
-    return f"expected one of: {', '.join(names)}" if names else "there is none"
+    more = ", ..." if len(names) > MOST_NAMES else ""
+    return f"expected one of: {', '.join(names[:MOST_NAMES])}{more}" if names else "there is none"
+
+
+def quoted(value: Any, most: int = 60) -> str:
+    """Return a value as a sentence quotes it: on one line, and cut when it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # Python does not print numbers of thousands of digits
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def in_one_line(text: object, most: int = 300) -> str:
+    """Return a text without line breaks, and cut when it is long."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[:most]}..."

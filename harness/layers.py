@@ -84,15 +84,15 @@ def window_sum(features: Tensor) -> Tensor:
     """Return the sums of the 3x3 windows of [batch, channels, height, width], zero beyond the borders.
 
     The compiler takes it as it is. Average pooling itself it would spread over the loops of what comes before and
-    after, which for the backward pass means to compute every gradient nine times.
+    after, which for the backward pass means to compute every gradient nine times. A convolution of each channel with
+    ones is the fastest way on CPUs.
     """
-    rows = features.clone(memory_format=torch.preserve_format)
-    rows[:, :, 1:] += features[:, :, :-1]
-    rows[:, :, :-1] += features[:, :, 1:]
-    windows = rows.clone(memory_format=torch.preserve_format)
-    windows[..., 1:] += rows[..., :-1]
-    windows[..., :-1] += rows[..., 1:]
-    return windows
+    channels = features.shape[1]
+    ones = features.new_ones(channels, 1, 3, 3)
+    with torch.autocast(features.device.type, enabled=False):
+        sums = F.conv2d(features, ones, padding=1, groups=channels)
+    # The compiler counts on the input's strides, which a convolution changes where a side has length one.
+    return sums if sums.stride() == torch.empty_like(features).stride() else torch.empty_like(features).copy_(sums)
 
 
 @window_sum.register_fake

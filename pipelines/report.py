@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from harness.lookup import RESULTS
+from harness.processes import usable_cores
 from harness.protocol import load_board
 from harness.tracked import read_tracked
 from pipelines import stage
@@ -14,7 +15,9 @@ GENERATED, THEORY = Path("reports/generated"), Path("data/theory")
 @stage
 def main() -> None:
     """Build the report and say where it is."""
-    print(build_report(RESULTS, load_board(), GENERATED, read_tracked(), THEORY))
+    cores = usable_cores()
+    processes = cores if cores > 1 else 0
+    print(build_report(RESULTS, load_board(), GENERATED, read_tracked(), THEORY, processes))
 
 
 if __name__ == "__main__":

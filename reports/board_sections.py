@@ -21,7 +21,7 @@ def strips_section(results: Results, board: Board, order: list[str]) -> Section:
     pictures = []
     for column in results.columns:
         title = f"Truth of every run: {column.label}"
-        drawn = style.draw(f"truth-{column.slug}", title, strips.truth_strip, results, comparison, column)
+        drawn = style.Picture(f"truth-{column.slug}", title, strips.truth_strip, results, comparison, column)
         pictures.append((column.label, drawn))
     caption = (
         "Right of the plot: mean ± sample standard deviation, and n, the runs with a result. A seed stands at the same "
@@ -97,7 +97,7 @@ def epochs_section(results: Results, board: Board, order: list[str]) -> Section 
     searches = results.epochs[results.epochs["kind"] == "search"]
     if searches[list(trajectories.DIAGNOSTICS)].notna().any(axis=None):
         title = "Skip weight, entropy and margin over the epochs"
-        drawn = style.draw("diagnostics", title, trajectories.diagnostics_over_epochs, results, order)
+        drawn = style.Picture("diagnostics", title, trajectories.diagnostics_over_epochs, results, order)
         caption = (
             "Mean over the edges; line: median over the seeds, band: smallest to largest. A skip weight that rises "
             "towards 1 is the collapse that DARTS is known for. Entropy 1 means that nothing is decided, 0 that "
@@ -125,7 +125,7 @@ def _one_a_data_set(results: Results) -> list[TruthColumn]:
 def _truth_picture(results: Results, order: list[str], kind: str, column: TruthColumn) -> Picture:
     title = f"Truth over the {'epochs' if kind == 'search' else 'evaluations'}: {column.label}"
     plot = trajectories.truth_over_epochs
-    return style.draw(f"truth-{kind}-{column.slug}", title, plot, results, order, kind, column)
+    return style.Picture(f"truth-{kind}-{column.slug}", title, plot, results, order, kind, column)
 
 
 def cells_section(results: Results, board: Board, order: list[str]) -> Section | None:
@@ -153,7 +153,7 @@ def costs_section(results: Results, board: Board, order: list[str]) -> Section |
     if results.finished.empty:
         return None
     comparison = summary.comparison(results)
-    picture = style.draw("costs", "Cost of every run", strips.cost_strip, results, comparison)
+    picture = style.Picture("costs", "Cost of every run", strips.cost_strip, results, comparison)
     pairs = results.finished[["processor", "device"]].dropna().drop_duplicates()
     machines = [f"{processor} ({device})" for processor, device in pairs.itertuples(index=False)]
     blocks: list[Block] = [Figures([("", picture)], "Every finished run a point."), tables.costs(results, order)]

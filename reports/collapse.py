@@ -45,11 +45,11 @@ def _rates(results: Results, order: list[str]) -> Iterator[Block]:
     found = collapse_rates.rates(collapse, order)
     for said in collapse_rates.sentences(found, results.main.label):
         yield Text(said)
-    picture = style.draw("collapse-rates", "Share of runs that collapse", collapse_rates.rates_figure, found)
+    picture = style.Picture("collapse-rates", "Share of runs that collapse", collapse_rates.rates_figure, found)
     yield Figures([("", picture)], "Share of the finished runs of each variant that collapse; 95 % Wilson intervals.")
     if collapse["collapsed"].any():
         title = "Epoch of collapse"
-        picture = style.draw("collapse-times", title, collapse_rates.times_figure, collapse, order)
+        picture = style.Picture("collapse-times", title, collapse_rates.times_figure, collapse, order)
         yield Figures([("", picture)], "When they collapse: a mark per run, a line from the first to the last.")
     yield collapse_rates.rates_table(found, results.main.label)
 
@@ -64,7 +64,7 @@ def _timelines(results: Results, order: list[str]) -> Iterator[Block]:
     if results.epochs.loc[results.epochs["kind"] == "search", "cell"].isna().all():
         return
     title = "Argmax cell of every epoch"
-    picture = style.draw("cell-timelines", title, cell_timelines.timelines, results, order)
+    picture = style.Picture("cell-timelines", title, cell_timelines.timelines, results, order)
     yield Figures(
         [("", picture)],
         f"{title}, a strip per run with the {results.main.label} accuracy of its last cell. Of variants with more "
@@ -81,12 +81,12 @@ def _predictors(results: Results, values: pd.DataFrame, order: list[str], refere
     measured = predictors.measured_eigenvalues(results)
     if len(measured):
         title = "Largest Hessian eigenvalue against truth"
-        picture = style.draw("eigenvalue-truth", title, predictors.eigenvalue_figure, results, order)
+        picture = style.Picture("eigenvalue-truth", title, predictors.eigenvalue_figure, results, order)
         yield Figures([("", picture)], f"{title} of the argmax cell of the same epoch, a panel per variant.")
     else:
         yield Text("No search measured the Hessian in alpha.", note=True)
     title = "Diagnostics at the end of the search against truth"
-    picture = style.draw("end-values-truth", title, predictors.end_values_figure, results, values, reference)
+    picture = style.Picture("end-values-truth", title, predictors.end_values_figure, results, values, reference)
     yield Figures([("", picture)], f"{title}: a point per finished search.")
     yield predictors.predictors_table(found, label)
 
@@ -108,7 +108,7 @@ def _repairs(results: Results, values: pd.DataFrame, order: list[str], reference
         yield from repairs.tables(found, values, reference, results.main)
         return
     title = f"Which variant changes which diagnostic, against {reference}"
-    picture = style.draw("repairs", title, repairs.figure, found, names, results.main)
+    picture = style.Picture("repairs", title, repairs.figure, found, names, results.main)
     yield Figures(
         [("", picture)], f"{title}, at the end of the search and paired by seed; size: share of the largest change."
     )
@@ -123,8 +123,9 @@ def _landscape(results: Results) -> Iterator[Block]:
     counts = landscape.by_operation_count(results.space, searches, results.main.key)
     yield Text(landscape.count_sentence(counts, results.main))
     title = "Truth by the operations of a cell"
-    yield Figures([("", style.draw("operation-counts", title, landscape.count_figure, results, counts))], f"{title}.")
+    picture = style.Picture("operation-counts", title, landscape.count_figure, results, counts)
+    yield Figures([("", picture)], f"{title}.")
     yield landscape.count_table(counts, results.main)
     title = "Landscape of the truth"
-    picture = style.draw("landscape", title, landscape.landscape_figure, results)
+    picture = style.Picture("landscape", title, landscape.landscape_figure, results)
     yield Figures([("", picture)], f"{title}: all cells, and those that the searches found.")

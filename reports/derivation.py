@@ -164,7 +164,7 @@ def _figure(results: Results, variants: pd.DataFrame, order: list[str]) -> Figur
         "searches. Colour: difference from the variant's own rule, points, on a scale that is logarithmic beyond ±1. A "
         "dash: the variant was not read by the rule."
     )
-    return Figures([("", style.draw("derivation-rules", title, heat_map, variants, order, labels))], caption)
+    return Figures([("", style.Picture("derivation-rules", title, heat_map, variants, order, labels))], caption)
 
 
 def sentences(rules: pd.DataFrame) -> list[str]:

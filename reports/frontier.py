@@ -213,7 +213,7 @@ def _frontier_figures(table: pd.DataFrame, results: Results, board: Board) -> Fi
     drawn = [
         (
             label,
-            style.draw(f"frontier-{cost}", title, plot, table, cost, results.main, board.reference, epoch_seconds()),
+            style.Picture(f"frontier-{cost}", title, plot, table, cost, results.main, board.reference, epoch_seconds()),
         )
         for cost, label in COSTS.items()
     ]
@@ -230,7 +230,7 @@ def _anytime_figures(table: pd.DataFrame, all_answers: dict[str, pd.DataFrame], 
     title = f"Answer over the cost: {results.main.label}"
     plot = frontier_figures.anytime
     drawn = [
-        (label, style.draw(f"anytime-{cost}", title, plot, table, curves(all_answers, cost), cost, results.main))
+        (label, style.Picture(f"anytime-{cost}", title, plot, table, curves(all_answers, cost), cost, results.main))
         for cost, label in COSTS.items()
     ]
     caption = (

@@ -30,6 +30,7 @@ from reports import (
 from reports.methods import Description, describe
 from reports.results import Results, load_results
 from reports.section import Block, Figures, Folded, Section
+from reports.style import draw_together
 from reports.tables import Table
 from reports.variant_pages import VariantPage, variant_pages
 from reports.write import VARIANTS, write_report
@@ -42,7 +43,12 @@ UNTRACKED = Tracked(store="", message="the runs were not mirrored")
 
 
 def build_report(
-    results: Path, board: Board, output: Path, tracked: Tracked = UNTRACKED, theory_folder: Path | None = None
+    results: Path,
+    board: Board,
+    output: Path,
+    tracked: Tracked = UNTRACKED,
+    theory_folder: Path | None = None,
+    processes: int = 0,
 ) -> Path:
     """Write the report into the folder `output` and return its main page.
 
@@ -55,6 +61,7 @@ def build_report(
         output: the folder to write.
         tracked: where MLflow keeps the runs.
         theory_folder: the theory stage's folder; without it the report has no such section.
+        processes: how many draw beside this one; 0: this one draws.
 
     Raises:
         UserError: the results or the theory are missing or damaged, or `output` cannot be written.
@@ -75,6 +82,7 @@ def build_report(
     _check_keys(sections)
     _check_names("table", [table.name for table in shown_tables])
     _check_names("picture", [picture.name for picture in pictures])
+    draw_together(pictures, processes)
     texts = _render(board, loaded, sections, pages)
     write_report(output, texts, shown_tables, pictures)
     return output / MAIN

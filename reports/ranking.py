@@ -219,7 +219,7 @@ def _in_order(table: pd.DataFrame, order: list[str]) -> pd.DataFrame:
 def _course_figure(courses: pd.DataFrame, results: Results, order: list[str]) -> Figures:
     title = f"One-shot rank correlation over the epochs: {results.main.label}"
     own = courses[courses["column"] == results.main.key]
-    picture = style.draw("one-shot-epochs", title, ranking_figures.over_epochs, own, order, results.main.label)
+    picture = style.Picture("one-shot-epochs", title, ranking_figures.over_epochs, own, order, results.main.label)
     caption = (
         "Kendall's tau between the accuracy of cells under the shared weights and their truth, over the epochs of the "
         "search: median over the seeds, band from the smallest to the largest."
@@ -230,7 +230,7 @@ def _course_figure(courses: pd.DataFrame, results: Results, order: list[str]) ->
 def _scatter(results: Results, order: list[str]) -> Figures:
     cells = last_accuracies(results.one_shot, results.main.key)
     title = f"One-shot accuracy against truth: {results.main.label}"
-    picture = style.draw("one-shot-scatter", title, ranking_figures.scatter, cells, order, results.main)
+    picture = style.Picture("one-shot-scatter", title, ranking_figures.scatter, cells, order, results.main)
     caption = (
         "A point a cell of the list: its accuracy under the shared weights at the last measured epoch, median over the "
         "seeds, against its truth. What matters is whether the points of the best fifth still rise to the right."

@@ -7,17 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from harness.errors import UserError
+from harness.errors import UserError, in_one_line
 from harness.lookup import CELL_MEASURES
+from harness.parquet import read_parquet
 from harness.record import EPOCH_COLUMNS
 from harness.truth_columns import NOISE_FLOOR, rank
 
 RUN_TEXTS = (
     "variant", "kind", "strategy", "status", "reason", "cell", "canonical", "fingerprint", "device", "processor",
+    "deterministic",
 )  # fmt: skip
 RUN_NUMBERS = (
     "seed", "epochs", "cell_index", *CELL_MEASURES, "seconds", "diagnostics_seconds", "peak_memory_bytes",
-    "forward_backward_passes",
+    "forward_backward_passes", "threads",
 )  # fmt: skip
 ALPHA_TEXTS, ALPHA_NUMBERS = ("variant", "cells", "edge", "operation"), ("seed", "epoch", "alpha", "weight")
 DERIVED_TEXTS, DERIVED_NUMBERS = ("variant", "kind", "rule", "cell"), ("seed",)
@@ -116,6 +118,8 @@ def load_results(folder: Path) -> Results:
         UserError: a file or a column is missing or damaged.
     """
     truth = _read_json(folder / "truth.json", required=("source", "cells", "columns"))
+    if type(truth["cells"]) is not int or not isinstance(truth["columns"], dict):
+        raise UserError(f"{folder / 'truth.json'} is damaged: expected a number of cells, and columns by name")
     columns = tuple(_truth_column(folder, key, content) for key, content in truth["columns"].items())
     if not columns:
         raise UserError(f"{folder / 'truth.json'} has no truth column, expected at least one under 'columns'")
@@ -137,7 +141,7 @@ def load_results(folder: Path) -> Results:
         space=_read_table(folder / "space.parquet", SPACE_TEXTS, (*SPACE_NUMBERS, *keys)),
         landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys)),
         columns=columns,
-        cell_count=int(truth["cells"]),
+        cell_count=truth["cells"],
         truth_source={key: truth.get(key) for key in ("source", "file", "sha256", "cells")},
         missing_columns=tuple(truth.get("missing_columns", ())),
         provenance=_read_json(folder / "provenance.json", required=()),
@@ -166,21 +170,18 @@ def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the look-up stage first") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {in_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: expected an object")
     for key in required:
-        if not isinstance(content, dict) or key not in content:
+        if key not in content:
             raise UserError(f"{path} lacks the key {key!r}")
-    return dict(content)
+    return content
 
 
 def _read_table(path: Path, texts: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run the look-up stage first") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    table = read_parquet(path, again=": run the look-up stage")
     missing = [column for column in (*texts, *numbers) if column not in table.columns]
     # A board without a search has an empty table of alphas, which may lack its columns.
     if missing and not table.empty:

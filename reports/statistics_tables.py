@@ -59,7 +59,7 @@ def _aggregate_blocks(results: Results, board: Board, order: list[str]) -> list[
         return []
     baselines = set(results.runs.loc[results.runs["kind"] == "baseline", "variant"])
     title = "Performance profiles: share of runs above each normalised score"
-    picture = style.draw("performance-profiles", title, aggregate.draw_profiles, scored, baselines, board.reference)
+    picture = style.Picture("performance-profiles", title, aggregate.draw_profiles, scored, baselines, board.reference)
     caption = (
         "The higher and further right a line, the better. A line that starts below 1 at the left has runs that are "
         "worse than the axis shows. Shade: pointwise 95 % bootstrap band; none where the runs do not differ."

@@ -4,13 +4,15 @@ import html
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from harness.processes import map_in_processes
 
 SEARCH, BASELINE, LANDMARK, LOST = "#0072b2", "#e69f00", "#444444", "#d55e00"
 """Colours of the groups and of runs without a result, from the palette of Okabe and Ito."""
@@ -53,29 +55,60 @@ WIDTH = 10.0
 """Width of every figure in inches; the page shows it at about 1.6 times the size."""
 
 
-@dataclass(frozen=True)
 class Picture:
-    """A finished figure: its file name without ending, what it shows in one line, and the two forms."""
+    """A figure: drawn when it is first looked at, or beside others by `draw_together`."""
 
-    name: str
-    title: str
-    svg: str
-    png: bytes
+    def __init__(self, name: str, title: str, plot: Callable[..., Figure], *arguments: Any):
+        """Describe a figure.
+
+        Args:
+            name: its file name without ending.
+            title: what it shows, in one line.
+            plot: a function of a module that makes it.
+            arguments: what `plot` is given.
+        """
+        self.name = name
+        self.title = title
+        self._plot = plot
+        self._arguments = arguments
+
+    @property
+    def svg(self) -> str:
+        """The figure as a file of its own, the same for the same data."""
+        return self._forms[0]
+
+    @property
+    def png(self) -> bytes:
+        """The figure in pixels, the same for the same data."""
+        return self._forms[1]
 
     @property
     def inline(self) -> str:
         """The SVG element alone, for an HTML page."""
         return self.svg[self.svg.index("<svg") :]
 
+    @cached_property
+    def _forms(self) -> tuple[str, bytes]:
+        return _drawn(self)
 
-def draw(name: str, title: str, plot: Callable[..., Figure], *arguments: Any) -> Picture:
-    """Make a figure with the project's style and save it in both forms, the same bytes for the same data."""
+
+def draw_together(pictures: Sequence[Picture], processes: int) -> None:
+    """Draw many figures at the same time in so many processes; 0: one after the other in this one.
+
+    Raises:
+        UserError: a process was killed.
+    """
+    for picture, forms in zip(pictures, map_in_processes(_drawn, pictures, processes), strict=True):
+        picture._forms = forms
+
+
+def _drawn(picture: Picture) -> tuple[str, bytes]:
     with matplotlib.rc_context(SETTINGS):
-        figure = plot(*arguments)
+        figure = picture._plot(*picture._arguments)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg")
         figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-    return Picture(name, title, _tidy(svg.getvalue(), f"figure-{name}", title), png.getvalue())
+    return _tidy(svg.getvalue(), f"figure-{picture.name}", picture.title), png.getvalue()
 
 
 def _tidy(svg: str, name: str, title: str) -> str:

@@ -9,7 +9,7 @@ from harness.cell import CELL_COUNT, OPERATIONS
 from reports import theory_figures as figures
 from reports import theory_tables as tables
 from reports.section import Block, Figures, Folded, Section, Text
-from reports.style import draw
+from reports.style import Picture
 from reports.tables import Table
 from reports.theory_tables import QUADRATIC, SUPERNET, Theory, significant
 
@@ -38,7 +38,7 @@ def section(folder: Path) -> Section | None:
 
 def _limits(theory: Theory) -> list[Block]:
     rates = tables.limit_rates(theory)
-    picture = draw("theory-limits", "Distance to discrete cells over the logit gap", figures.limits_figure, theory)
+    picture = Picture("theory-limits", "Distance to discrete cells over the logit gap", figures.limits_figure, theory)
     statement = (
         "Every cell is a limit of the relaxation. Alpha with t on a cell's operations and 0 elsewhere leaves the other "
         f"operations of an edge together less than (O − 1) exp(−t) of the weight, with O = {len(OPERATIONS)}: the "
@@ -113,12 +113,12 @@ def _gradients(theory: Theory) -> list[Block]:
         "no number of inner steps removes it. It vanishes where ∂L_valid/∂w is zero at w*, as with one loss for both "
         "or a validation set that is fitted perfectly, and where C is zero."
     )
-    terms_picture = draw("theory-error-terms", "Lag and bias of first order", figures.terms_figure, terms)
+    terms_picture = Picture("theory-error-terms", "Lag and bias of first order", figures.terms_figure, terms)
     pictures = []
     for name in (QUADRATIC, SUPERNET):
         for quantity, label in (("angle", "angle"), ("norm_ratio", "norm")):
             title = f"Estimators against the exact gradient, {name}: {label}"
-            picture = draw(f"theory-{name}-{label}", title, figures.estimates_figure, theory, name, quantity)
+            picture = Picture(f"theory-{name}-{label}", title, figures.estimates_figure, theory, name, quantity)
             pictures.append((f"{name}: {label}", picture))
     terms_caption = (
         "Both terms of the first-order error over the exact gradient's norm; L is the largest curvature. Band: "

@@ -118,7 +118,7 @@ def _over_the_epochs(results: Results, board: Board, variant: str, slug: str) ->
     reference = board.reference if is_search and variant != board.reference else ""
     other = results.epochs[results.epochs["variant"] == reference]
     title = f"Over the epochs: {variant}"
-    picture = style.draw(f"variant-{slug}-epochs", title, beside_reference, own, other, variant, results.main)
+    picture = style.Picture(f"variant-{slug}-epochs", title, beside_reference, own, other, variant, results.main)
     told = "Line: median over the seeds. Band: smallest to largest. "
     if not other.empty:
         told += f"Grey: {reference}, the reference variant. "
@@ -185,7 +185,7 @@ def _op_weights(results: Results, variant: str, slug: str) -> Section | None:
     if own.empty:
         return None
     title = f"Op weights: {variant}"
-    picture = style.draw(f"variant-{slug}-op-weights", title, trajectories.op_weights, results, variant)
+    picture = style.Picture(f"variant-{slug}-op-weights", title, trajectories.op_weights, results, variant)
     caption = "What multiplies each operation's output, on each of the six edges."
     return Section("weights", "Op weights over the epochs", "Op weights", [Figures([("", picture)], caption)])
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from harness import registry
 from harness.cell import ALL_SKIP, RESIDUAL
 from harness.errors import UserError
 from harness.tracked import Tracked
@@ -19,13 +21,15 @@ from reports.results import load_results
 from reports.section import Section
 from reports.write import write_report
 from tests.conftest import ROOT
+from tests.reports.hostile import PLACES, Foreign, poisoned
+from tests.reports.hostile import hostile as hostile_text
 from tests.reports.simulate import Simulation
 from tests.reports.test_report_tables import compile_latex
 
 SEARCH = {"darts": (ALL_SKIP, 1.0)}
 DATA_SETS = ("cifar10", "cifar100", "ImageNet16-120")
 SIX = tuple(f"truth/{name}/{split}" for name in DATA_SETS for split in ("valid", "test"))
-HOSTILE = '<script>alert(1)</script> ../$x_1$ & "q" | \\end'
+HOSTILE = hostile_text("variant")
 TRACKED = Tracked(
     store="sqlite:///mlflow.db",
     experiment_id="1",
@@ -41,10 +45,18 @@ def build(tmp_path: Path, tracked: Tracked = TRACKED, **settings) -> Path:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> Path:
-    """A report with a hostile variant name, six truth columns and lost runs."""
-    lost = {(HOSTILE, 1): ("diverged", "<b>loss</b> is nan"), ("darts", 1): ("missing", None)}
+    """A report with hostile texts in every place, six truth columns and lost runs."""
+    folder = tmp_path_factory.mktemp("hostile")
+    lost = {(HOSTILE, 1): ("diverged", hostile_text("reason")), ("darts", 1): ("missing", None)}
     searches = {HOSTILE: (RESIDUAL, 1.0), **SEARCH}
-    return build(tmp_path_factory.mktemp("hostile"), searches=searches, lost=lost, columns=SIX)
+    settings = {"searches": searches, "baselines": ("random-search",), "epochs": 3, "evaluations": 3}
+    simulation = Simulation(**settings, lost=lost, columns=SIX, protocol=hostile_text("protocol"))
+    board = poisoned(simulation.write(folder / "results"), folder / "results")
+    tracked = TRACKED.model_copy(update={"message": hostile_text("message of MLflow")})
+    methods = {**registry.methods(), "darts": Foreign}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "methods", lambda: methods)
+        return build_report(folder / "results", board, folder / "report", tracked)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +66,7 @@ def small(tmp_path_factory) -> Path:
 
 
 class Elements(HTMLParser):
-    """Collects the elements of a page, everything that a browser could fetch, and where links lead."""
+    """Collects the elements of a page, everything that a browser could fetch or run, where links lead, and the text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -62,6 +74,8 @@ class Elements(HTMLParser):
         self.fetched: list[str] = []
         self.links: list[str] = []
         self.names: list[str] = []
+        self.handlers: list[str] = []
+        self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -70,6 +84,10 @@ class Elements(HTMLParser):
         found = [value for name, value in attributes if name in loads]
         (self.links if tag == "a" else self.fetched).extend(found)
         self.names += [value for name, value in attributes if name == "id"]
+        self.handlers += [name for name, _ in attributes if name.startswith("on")]
+
+    def handle_data(self, data):
+        self.text += data
 
 
 def pages(report: Path) -> list[Path]:
@@ -110,21 +128,33 @@ def test_the_pages_lead_to_each_other(hostile):
         assert 'href="../report.html"' in variant.read_text()
 
 
-def test_hostile_texts_are_escaped_everywhere(hostile):
+def test_hostile_texts_are_shown_everywhere_and_run_nowhere(hostile):
+    texts = ""
     for path in pages(hostile):
-        text = path.read_text()
-        assert "<script" not in text
-        assert "<b>loss" not in text
-    text = hostile.read_text()
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert "&lt;b&gt;loss&lt;/b&gt; is nan" in text
-    markdown = (hostile.parent / "report.md").read_text()
-    assert "<script" not in markdown
-    assert "<b>loss" not in markdown
-    for figure in (hostile.parent / "figures").glob("*.svg"):
-        assert "<script" not in figure.read_text()
+        page = Elements(path.read_text())
+        assert not page.handlers
+        assert not [link for link in page.links if link.startswith("javascript")]
+        assert "1337" not in page.text  # nothing was taken for a template
+        texts += page.text
+    shown = {int(number) for number in re.findall(r"<script>alert\((\d+)\)", texts)}
+    assert [place for number, place in enumerate(PLACES) if number not in shown] == []
     files = [path for path in hostile.parent.rglob("*") if path.is_file()]
     assert all(re.fullmatch(r"[A-Za-z0-9-]+\.[a-z]+", path.name) for path in files)
+
+
+def test_hostile_texts_do_no_harm_in_the_other_forms(hostile):
+    texts = {path: path.read_text() for path in hostile.parent.rglob("*") if path.suffix in (".md", ".svg", ".tex")}
+    assert {path.suffix for path in texts} == {".md", ".svg", ".tex"}
+    for path, text in texts.items():
+        if path.suffix == ".tex":
+            lines = [line for line in text.splitlines() if not line.startswith("%")]
+            assert not [line for line in lines if "\\end{document}" in line or "$x_1$" in line], path
+        else:
+            assert not re.search(r"<(script|img|svg onload)", text), path
+        if path.suffix == ".md":
+            assert not re.search(r"(?<!\\)\[l", text), path
+            for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+                assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, path
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
@@ -177,9 +207,12 @@ def test_missing_truth_columns_are_named(hostile, small):
 
 
 def test_both_pages_have_the_same_sections_in_the_same_order(hostile):
-    titles = [html.unescape(title) for title in re.findall(r"<section[^>]*>\s*<h2>(.*?)</h2>", hostile.read_text())]
+    titles = [
+        html.unescape(title).replace("\\", "")
+        for title in re.findall(r"<section[^>]*>\s*<h2>(.*?)</h2>", hostile.read_text())
+    ]
     markdown = re.findall(r"^## (.*)$", (hostile.parent / "report.md").read_text(), flags=re.MULTILINE)
-    assert [title.replace("\\", "") for title in markdown] == [*titles, "Pages of the variants"]
+    assert [html.unescape(title).replace("\\", "") for title in markdown] == [*titles, "Pages of the variants"]
     assert titles[0] == "Which architecture search finds better cells?"
     assert titles[-1] == "Provenance"
 
@@ -247,8 +280,23 @@ def test_bad_results_are_told_in_a_sentence_and_the_old_report_stays(small, tmp_
     assert page.read_bytes() == before
 
 
+def dot(height: float) -> Figure:
+    figure = Figure(figsize=(1, 1))
+    figure.add_subplot().plot([0, 1], [0, height], "o")
+    return figure
+
+
+def test_figures_drawn_at_the_same_time_are_the_same():
+    alone, together = ([style.Picture(f"dot-{n}", f"Dot {n}", dot, n / 3) for n in range(3)] for _ in range(2))
+    style.draw_together(together, processes=2)
+    assert [picture.svg for picture in together] == [picture.svg for picture in alone]
+    assert [picture.png for picture in together] == [picture.png for picture in alone]
+    assert len({picture.png for picture in together}) == 3
+    assert 'aria-label="Dot 2"' in together[2].inline
+
+
 def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_remains(tmp_path, monkeypatch):
-    picture = style.Picture("dot", "A dot", "<svg/>", b"old")
+    picture = style.Picture("dot", "A dot", dot, 0.5)
     write_report(tmp_path / "report", {"report.html": "old"}, [], [picture])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(before) == 3
