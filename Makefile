@@ -2,6 +2,7 @@
 # make test    the tests
 # make slow    the tests that take longer than a minute each
 # make torture half an hour of kills, full disks and damaged files; ends with a table of what was survived
+# make test-latest  the tests, with the newest dependencies that pyproject.toml allows, in an environment of their own
 # make lint    style and types
 # Needs Python 3.11 or newer, make and git; makes .venv first when it is missing.
 
@@ -11,16 +12,28 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Many small processes: more threads than that only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test slow torture lint
+.PHONY: run test test-latest slow torture lint
 
 run: .venv/installed
-	@$(BIN)/python -m pipelines.board
+	@$(BIN)/dartsboard sweep
 	@echo "report: $(CURDIR)/reports/generated/report.html"
 
 test: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# torch and torchvision stay at their tested versions: they must match each other, and a newer torch from another index
+# would bring gigabytes of CUDA libraries.
+LATEST := .cache/latest
+test-latest: export PATH := $(CURDIR)/$(LATEST)/bin:$(PATH)
+test-latest:
+	$(PYTHON) -m venv --clear $(LATEST)
+	grep -E "^(torch|torchvision)==" constraints.txt > $(LATEST)/kept.txt
+	$(LATEST)/bin/python -m pip install --quiet --upgrade -c $(LATEST)/kept.txt -e ".[dev]"
+	$(LATEST)/bin/python -m pip list
+	$(LATEST)/bin/pytest -n 2 --dist loadfile
+
 slow: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[ray]"
 	$(BIN)/pytest -m slow
 
 torture: .venv/installed

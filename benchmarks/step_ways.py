@@ -122,7 +122,7 @@ def protocol(size: Size, **network: bool) -> Protocol:
             "diagnostics": {
                 **{"images": 2, "every": None, "hessian_images": 2, "hessian_every": None, "one_shot_every": None},
             },
-            **{"precision": "float32", "device": "cpu", "threads": 1},
+            **{"precision": "float32", "device": "cpu", "threads": 1, "deterministic": True},
         },
         where=str(size),
     )

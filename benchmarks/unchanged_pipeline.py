@@ -39,7 +39,7 @@ NAME = "unchanged_pipeline"
 COMMANDS = {
     "dvc repro": ("dvc", "repro"),
     "dvc status": ("dvc", "status"),
-    "python -m pipelines.board": (sys.executable, "-m", "pipelines.board"),
+    "dartsboard sweep": (sys.executable, "-c", "from harness.cli import main; main()", "sweep"),
 }
 NOTHING = "up to date"
 """What each of them says when nothing has changed."""

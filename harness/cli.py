@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import UserError
+from harness.masking import masked
 
 if TYPE_CHECKING:
+    from harness.engine import Store
     from harness.protocol import TruthSettings
 
 
@@ -21,7 +23,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {masked(str(error))}", err=True)
             context.exit(2)
 
 
@@ -73,10 +75,13 @@ def import_truth(
 ) -> None:
     """Import true accuracies from KIND at PATH, and make params.yaml name them."""
     from harness import dvc_stages, project
+    from harness.protocol import PARAMS_FILE, read_yaml
     from harness.truth import TRUTH_FILE
     from harness.truth_sources import import_truth as import_source
 
     settings = _truth_settings(kind, path, cell_column, columns)
+    if output is None:
+        read_yaml(PARAMS_FILE)  # it shall name the source afterwards
     imported = import_source(settings, output or TRUTH_FILE, allow_partial=partial)
     if output is None:
         project.set_params({"truth": settings.model_dump(mode="json", exclude_defaults=True) | {"path": settings.path}})
@@ -158,11 +163,12 @@ def search(variant: str, seed: int | None, seeds: str | None, workers: int | Non
 
 def _search_one(variant: str, seed: int) -> None:
     from harness import dvc_stages, runner
+    from harness.interruption import clean_end
     from harness.progress import show_progress
     from harness.protocol import load_board
 
     board = load_board()
-    with show_progress(f"{variant} seed {seed}") as on_epoch:
+    with clean_end(), show_progress(f"{variant} seed {seed}") as on_epoch:
         record = runner.run_method(board, variant, seed, on_epoch)
     dvc_stages.commit(*board.stages([(variant, seed)]))
     click.echo(f"{record.status}: {record.reason or record.cell} ({record.seconds:.1f} s)")
@@ -175,6 +181,37 @@ def _search_many(variant: str, seeds: str, workers: int | None) -> None:
 
     runs = [Run(variant, seed) for seed in parse_seeds(seeds)]
     sys.exit(run_and_record(load_board(), runs, workers))
+
+
+@main.command()
+@click.option("--engine", default="local", show_default=True, help="Where runs go: local, ray or slurm.")
+@click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="Of the engine; repeat.")
+@click.option("--folder", type=click.Path(path_type=Path), help="The project's on the workers, if not this path.")
+@click.option(
+    "--store",
+    type=click.Choice(["shared", "dvc"]),
+    default="shared",
+    show_default=True,
+    help="Where workers find data and leave records: in this folder, or through DVC's remote.",
+)
+@click.option(
+    "--together", type=click.IntRange(min=1), default=4, show_default=True, help="Seeds that share a GPU, at most."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be run.")
+def sweep(
+    engine: str, options: tuple[str, ...], folder: Path | None, store: "Store", together: int, dry_run: bool
+) -> None:
+    """Bring the whole board up to date: what is stale, many runs at once, then the report; or go on with it."""
+    from harness.sweep import Plan
+    from harness.sweep import sweep as run_sweep
+
+    pairs = []
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise UserError(f"--option {option!r}: expected KEY=VALUE")
+        pairs.append((key, value))
+    sys.exit(run_sweep(Plan(engine, tuple(pairs), folder, store, together), dry_run))
 
 
 @main.command()
@@ -196,6 +233,25 @@ def status(as_json: bool) -> None:
         click.echo(f"{run.variant:{width}}  seed {run.seed:<3}  {run.state:<11}  {run.detail}")
     counts = Counter(run.state for run in runs)
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+@main.command()
+@click.option("--slots", default=1, show_default=True, type=click.IntRange(min=1), help="Runs at once.")
+@click.option("--price", type=click.FloatRange(min=0), help="Of a slot (a GPU, or a core) for an hour.")
+@click.option("--measure", is_flag=True, help="Take a few steps on this device where no search was measured.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(slots: int, price: float | None, measure: bool, as_json: bool) -> None:
+    """Say what the board will take before it runs: runs, hours, memory, money, and where each figure comes from."""
+    from rich.console import Console
+
+    from harness import plan as planning
+    from harness.protocol import load_board
+
+    plans = planning.plan_boards(load_board(), slots, price, measure)
+    if as_json:
+        _print([entry.as_json() for entry in plans], as_json)
+    else:
+        planning.show(plans, Console(highlight=False))
 
 
 @main.command()

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -24,6 +24,7 @@ from harness.baseline import Baseline
 from harness.errors import UserError
 from harness.images import IMAGES, check_cached
 from harness.places import Epoch, Places, memory_of, most_at_once
+from harness.processes import end_with_parent
 from harness.progress import Display, show_runs
 from harness.protocol import Board
 
@@ -133,7 +134,7 @@ def run_together(
     runs = list(dict.fromkeys(runs))
     check(board, runs)
     group = _Group(board, runs, display, Places(workers, most_at_once(board.chosen)), deadline)
-    with _signals_noted(group):
+    with signals_noted(group.note):
         group.go()
     outcomes = [group.outcomes[run] for run in runs if run in group.outcomes]
     if group.signal is not None:
@@ -176,8 +177,9 @@ def check(board: Board, runs: Sequence[Run]) -> None:
 
 
 @contextmanager
-def _signals_noted(group: "_Group") -> Iterator[None]:
-    before = {number: signal.signal(number, group.note) for number in (signal.SIGINT, signal.SIGTERM)}
+def signals_noted(note: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call a function on SIGINT and SIGTERM; one that raised could leave a process that nobody knows of."""
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
@@ -185,9 +187,24 @@ def _signals_noted(group: "_Group") -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def warm_up() -> threading.Thread:
+    """Do the imports that all processes of `PROCESSES` share; return the thread that waits for them."""
+    thread = threading.Thread(target=_start_nothing, daemon=True)
+    thread.start()
+    return thread
+
+
+def _start_nothing() -> None:
+    # A signal to the whole group of processes may end the one that imports; it is begun anew when it is needed.
+    with interrupt_blocked(), suppress(EOFError, OSError):
+        process = PROCESSES.Process(target=_nothing, daemon=True)
+        process.start()
+        process.join()
+
+
 @contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    # A terminal sends Ctrl-C to all its processes. What starts in here never sees it, and leaves when it is told to.
+def interrupt_blocked() -> Iterator[None]:
+    """Let what starts in here never see the Ctrl-C of a terminal, which goes to all; it leaves when it is told to."""
     resource_tracker.ensure_running()  # else the first start begins it, which lifts the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -214,7 +231,7 @@ class _Group:
         """The longest that a run took from its start to the end of its first epoch."""
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal; a handler that raised could leave a process that nobody knows of."""
+        """Remember a signal."""
         self.signal = number
 
     def go(self) -> None:
@@ -230,18 +247,9 @@ class _Group:
             self._end_all()
 
     def _warm_up(self) -> None:
-        # The first process waits, deaf to signals, until the imports are done that all share.
-        thread = threading.Thread(target=self._start_nothing, daemon=True)
-        thread.start()
+        thread = warm_up()
         while thread.is_alive() and self.signal is None:
             thread.join(POLL_SECONDS)
-
-    @staticmethod
-    def _start_nothing() -> None:
-        with _interrupt_blocked():
-            process = PROCESSES.Process(target=_nothing, daemon=True)
-            process.start()
-            process.join()
 
     def _fill_places(self) -> None:
         while self.waiting and len(self.running) < self.places.count:
@@ -254,7 +262,7 @@ class _Group:
     def _start(self, run: Run) -> None:
         ours, theirs = PROCESSES.Pipe()
         process = PROCESSES.Process(target=_work, args=(self.board, run, theirs, self.deadline), daemon=True)
-        with _interrupt_blocked():
+        with interrupt_blocked():
             process.start()
         theirs.close()
         self.running[ours] = run, process, time.monotonic()
@@ -314,23 +322,31 @@ class _OutOfTime(BaseException):
     """No `Exception`: it is no failure of the search."""
 
 
-def _work(board: Board, run: Run, channel: Connection, deadline: float) -> None:
-    signal.signal(signal.SIGTERM, _leave)
+def run_alone(board: Board, run: Run, on_epoch: runner.OnEpoch) -> Outcome:
+    """Run one run in this process; return how it ended."""
     started = time.monotonic()
     try:
-        found = runner.run_method(board, run.method, run.seed, _reporter(channel, deadline))
-        outcome = Outcome(run, found.status, found.reason or str(found.cell), found.seconds)
+        found = runner.run_method(board, run.method, run.seed, on_epoch)
     except UserError as error:
-        outcome = Outcome(run, "refused", str(error), time.monotonic() - started)
+        return Outcome(run, "refused", str(error), time.monotonic() - started)
+    return Outcome(run, found.status, found.reason or str(found.cell), found.seconds)
+
+
+def leave(number: int, frame: FrameType | None) -> NoReturn:
+    """Answer a signal by an exception, so that locks go and nothing half-written stays."""
+    sys.exit(128 + number)
+
+
+def _work(board: Board, run: Run, channel: Connection, deadline: float) -> None:
+    signal.signal(signal.SIGTERM, leave)
+    end_with_parent()
+    started = time.monotonic()
+    try:
+        outcome = run_alone(board, run, _reporter(channel, deadline))
     except _OutOfTime as reached:
         outcome = Outcome(run, "unfinished", f"{reached}; it resumes from there", time.monotonic() - started)
     with suppress(OSError):  # the process that started this one is gone
         channel.send(outcome)
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    # As an exception, so that locks go and nothing half-written stays.
-    sys.exit(128 + number)
 
 
 def _reporter(channel: Connection, deadline: float) -> runner.OnEpoch:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from typing import Generic, TypeVar
 
 from harness.errors import UserError
 
@@ -35,7 +36,7 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
     if not processes:
         yield from map(function, items)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_follow_parent) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=follow_parent) as pool:
         waiting: deque = deque()
         try:
             for item in items:
@@ -50,9 +51,61 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
             pool.shutdown(cancel_futures=True)
 
 
-def _follow_parent() -> None:
-    # Ctrl-C reaches every process of a terminal, and the first one tells the others to end.
+class Background(Generic[Result]):
+    """A function that is computed in a process of its own, whose memory is given back with it."""
+
+    def __init__(self, function: Callable[..., Result], *arguments: object):
+        processes = get_context("spawn")
+        self._answer, theirs = processes.Pipe(duplex=False)
+        self._process = processes.Process(target=_answer, args=(theirs, function, arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` would not wait."""
+        return self._answer.poll()
+
+    def result(self) -> Result:
+        """Wait for the result, and return it.
+
+        Raises:
+            UserError: the function raised it, or its process was killed.
+        """
+        try:
+            answer: Result | UserError = self._answer.recv()
+        except EOFError:
+            raise UserError("a process beside this one was killed, perhaps because memory ran out: try again") from None
+        finally:
+            self.stop()
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._answer.close()
+
+
+def _answer(channel: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    follow_parent()
+    try:
+        answer = function(*arguments)
+    except UserError as error:
+        answer = error
+    channel.send(answer)
+
+
+def follow_parent() -> None:
+    """Leave Ctrl-C, which reaches every process of a terminal, to the process that started this one; end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it does, however that ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -1,6 +1,7 @@
 """What the board holds: which runs are done, stale, failed, running or missing; and what it no longer wants."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,15 +30,15 @@ class RunStatus:
     detail: str
 
 
-def board_status(board: Board) -> list[RunStatus]:
-    """Return the state of every run of the board.
+def board_status(board: Board, runs: Iterable[tuple[str, int]] | None = None) -> list[RunStatus]:
+    """Return the state of runs (method, seed) of the board; None for all of them.
 
     Raises:
         UserError: params.yaml names an unknown method or wrong settings, or the data is missing.
     """
     registry.check_board(board)
     interrupted = {checkpoints.folder.name for checkpoints in unfinished()}
-    return [_run_status(board, name, seed, interrupted) for name, seed in board.runs]
+    return [_run_status(board, name, seed, interrupted) for name, seed in (board.runs if runs is None else runs)]
 
 
 def _run_status(board: Board, name: str, seed: int, interrupted: set[str]) -> RunStatus:

@@ -277,6 +277,12 @@ class TestTruth:
         assert Path("copy.parquet").read_bytes() == truth
         assert Path("params.yaml").read_bytes() == params
 
+    def test_import_beside_a_broken_params_file_changes_nothing(self, board: Path) -> None:
+        Path("params.yaml").write_text("seeds: 2001-99-99")
+        truth = TRUTH_FILE.stat().st_mtime_ns
+        assert "params.yaml is no YAML" in fails("truth", "import", "analog-nasbench")
+        assert TRUTH_FILE.stat().st_mtime_ns == truth
+
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import copy_project, tiny_params, write_params
 
+SWEEP = (sys.executable, "-c", "from harness.cli import main; main()", "sweep")
+
 
 def run(folder: Path, *command: str, check: bool = True) -> str:
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
@@ -39,7 +41,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board")
     copy_project(folder)
     write_params(folder, tiny_params(seeds=[0]))
-    run(folder, sys.executable, "-m", "pipelines.board")
+    run(folder, *SWEEP)
     return folder
 
 
@@ -65,7 +67,7 @@ class TestBoard:
         assert (board / "mlflow.db").exists()
 
     def test_a_second_run_does_nothing(self, board: Path) -> None:
-        assert ran(run(board, sys.executable, "-m", "pipelines.board")) == set()
+        assert ran(run(board, *SWEEP)) == set()
         assert ran(dvc(board, "repro")) == set()
 
     def test_a_changed_setting_reruns_only_its_variant(self, board: Path) -> None:
@@ -78,7 +80,7 @@ class TestBoard:
 
     def test_reverting_it_comes_from_the_cache(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[0]))
-        output = run(board, sys.executable, "-m", "pipelines.board")
+        output = run(board, *SWEEP)
         assert not searched(output)
         assert "runs are done" not in output
         assert json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())["settings"] == {"radius": 0.01}
@@ -86,7 +88,7 @@ class TestBoard:
 
     def test_a_changed_setting_in_a_group_reruns_only_its_variant(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[0], variants={"darts": {}, "darts-2nd": {"radius": 0.03}}))
-        output = run(board, sys.executable, "-m", "pipelines.board")
+        output = run(board, *SWEEP)
         assert "1 of 1 runs are done" in output
         assert ran(output) == {"lookup", "report", "track"}
         write_params(board, tiny_params(seeds=[0]))
@@ -120,7 +122,7 @@ class TestBoard:
         content = tiny_params(seeds=[7, 8])
         content["variants"]["darts-2nd"] = {"radios": 0.01}
         write_params(board, content)
-        for command in (("dvc", "repro"), (sys.executable, "-m", "pipelines.board")):
+        for command in (("dvc", "repro"), SWEEP):
             output = run(board, *command, check=False)
             assert "params.yaml, variants.darts-2nd: unknown key 'radios', did you mean 'radius'?" in output
             assert "Traceback" not in output

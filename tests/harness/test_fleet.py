@@ -288,3 +288,12 @@ def test_an_exit_status_without_a_record_is_told() -> None:
 def test_an_early_stop_is_a_result_and_a_signal_a_status() -> None:
     assert Outcome(Run("darts", 0), "stopped", "enough", 1.0).good
     assert StoppedError(signal.SIGINT, []).status == 130
+
+
+def test_a_signal_to_all_during_the_imports_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended:
+        def start(self) -> None:
+            raise EOFError("unexpected EOF")  # what multiprocessing says when the process that forks is gone
+
+    monkeypatch.setattr(fleet.PROCESSES, "Process", lambda **options: Ended())
+    fleet._start_nothing()
