@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class Cell:
         for edge, operation in zip(EDGE_NAMES, self.operations, strict=True):
             if operation not in OPERATIONS:
                 hint = did_you_mean(operation, OPERATIONS)
-                raise UserError(f"edge {edge}: {operation!r} is no operation of the space, {hint}")
+                raise UserError(f"edge {edge}: {quoted(operation)} is no operation of the space, {hint}")
 
     @classmethod
     def from_index(cls, index: int) -> "Cell":
@@ -81,15 +81,15 @@ class Cell:
         """Parse the benchmark's form, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
         operations: dict[tuple[int, int], str] = {}
         for target, node in enumerate(text.strip().split("+"), start=1):
-            if not re.fullmatch(r"\|([^|~]+~\d+\|)+", node):
-                raise UserError(f"{text!r} is no cell, expected the form {ALL_SKIP}")
+            if not re.fullmatch(r"\|([^|~]+~[0-9]{1,3}\|)+", node):
+                raise UserError(f"{quoted(text, 100)} is no cell, expected the form {ALL_SKIP}")
             for part in node.strip("|").split("|"):
                 operation, source = part.split("~")
                 if (int(source), target) in operations:
-                    raise UserError(f"{text!r} is no cell: edge {source}>{target} stands twice")
+                    raise UserError(f"{quoted(text, 100)} is no cell: edge {source}>{target} stands twice")
                 operations[int(source), target] = operation
         if set(operations) != set(EDGES):
-            raise UserError(f"{text!r} is no cell, expected the edges {', '.join(EDGE_NAMES)}")
+            raise UserError(f"{quoted(text, 100)} is no cell, expected the edges {', '.join(EDGE_NAMES)}")
         return cls(tuple(operations[edge] for edge in EDGES))
 
     @classmethod

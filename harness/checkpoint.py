@@ -6,6 +6,7 @@ They live outside DVC's outputs, in a folder named by the run's fingerprint: a c
 import hashlib
 import io
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ from harness.files import whole_file
 STATE = Path(".dartsboard")
 CHECKPOINTS = STATE / "checkpoints"
 KEPT = 2
+LAYOUT_VERSION = 1
+"""Raised when checkpoints change: those of another layout are set aside, and the search begins anew."""
 TABLES = ("epochs", "alpha", "one_shot")
+_NAME = re.compile(r"epoch-\d{6}\.[0-9a-f]{64}\.pt")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Checkpoints:
         self.variant = variant
         self.seed = seed
         self.folder = root / fingerprint
-        self._identity = {"variant": variant, "seed": seed, "fingerprint": fingerprint}
+        self._identity = {"layout": LAYOUT_VERSION, "variant": variant, "seed": seed, "fingerprint": fingerprint}
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint, then remove all but the newest two.
@@ -65,30 +69,38 @@ class Checkpoints:
 
     def newest(self) -> Progress | None:
         """Return the newest checkpoint that is intact and of this run; None if there is none."""
+        for path in self._paths():
+            try:
+                progress = self._read(path)
+            except Exception:  # written by another program: a damaged or foreign one fails in many ways
+                continue
+            if progress is not None:
+                return progress
+        return None
+
+    def _read(self, path: Path) -> Progress | None:
         import torch
 
-        for path in self._paths():
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != path.name.split(".")[1]:
-                continue
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if loaded["run"] != self._identity:
-                continue
-            tables = json.loads(loaded["tables"])
-            return Progress(loaded["search"], *(tables[name] for name in TABLES))
-        return None
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != path.name.split(".")[1]:
+            return None
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if loaded["run"] != self._identity:
+            return None
+        tables = json.loads(loaded["tables"])
+        return Progress(loaded["search"], *(tables[name] for name in TABLES))
 
     @property
     def epochs(self) -> int:
         """Epochs that were done at the newest checkpoint; 0 if there is none."""
-        return max((int(path.name.removeprefix("epoch-").split(".")[0]) for path in self._paths()), default=0)
+        return max((int(path.name[len("epoch-") :].split(".")[0]) for path in self._paths()), default=0)
 
     def remove(self) -> None:
         """Remove all checkpoints of this run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*.pt"), reverse=True)
+        return sorted((path for path in self.folder.glob("epoch-*.pt") if _NAME.fullmatch(path.name)), reverse=True)
 
 
 def unfinished(root: Path = CHECKPOINTS) -> list[Checkpoints]:
@@ -97,7 +109,11 @@ def unfinished(root: Path = CHECKPOINTS) -> list[Checkpoints]:
     for path in sorted(root.glob("*/run.json")):
         try:
             identity = json.loads(path.read_text())
-            found.append(Checkpoints(identity["variant"], identity["seed"], identity["fingerprint"], root))
-        except (ValueError, KeyError):
-            continue  # written by a process that was killed in the middle
+            variant, seed, fingerprint = (identity[key] for key in ("variant", "seed", "fingerprint"))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # damaged, or none of ours
+        # What it says becomes a path, and may be removed: it must be a name, and the folder's own.
+        named = isinstance(variant, str) and variant.replace("-", "").isalnum() and type(seed) is int
+        if named and fingerprint == path.parent.name:
+            found.append(Checkpoints(variant, seed, fingerprint, root))
     return found

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.masking import masked
 from harness.protocol import Board, load_board
 
 
@@ -27,7 +28,7 @@ def examine() -> list[Finding]:
     try:
         board = load_board()
     except UserError as error:
-        return [*findings, Finding("params.yaml", False, str(error))]
+        return [*findings, Finding("params.yaml", False, masked(str(error)))]
     checks: dict[str, Callable[[Board], str]] = {
         "params.yaml": _params,
         "images": _images,
@@ -39,7 +40,7 @@ def examine() -> list[Finding]:
         try:
             findings.append(Finding(subject, True, check(board)))
         except UserError as error:
-            findings.append(Finding(subject, False, str(error)))
+            findings.append(Finding(subject, False, masked(str(error))))
     return findings
 
 
@@ -111,7 +112,8 @@ def _pipeline(board: Board) -> str:
 
 
 def _tracking(board: Board) -> str:
-    from harness.tracking_store import find_store, masked, opened
+    from harness.tracking_store import check_usable, find_store
 
-    with opened(find_store(board), board.tracking.experiment):
-        return f"{masked(find_store(board).uri)} answers"
+    store = find_store(board)
+    check_usable(store, board.tracking.experiment)
+    return f"{masked(store.uri)} answers"

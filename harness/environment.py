@@ -7,8 +7,8 @@ from pathlib import Path
 from harness.record import Environment
 
 
-def current_environment(device: str) -> Environment:
-    """Return the environment of this process; `device` is torch's name of it."""
+def current_environment(device: str, deterministic: bool | None = None) -> Environment:
+    """Return the environment of this process; `device` is torch's name of it, for the rest see `Environment`."""
     import numpy
     import torch
 
@@ -19,6 +19,8 @@ def current_environment(device: str) -> Environment:
         numpy=numpy.__version__,
         device=name,
         processor=processor_name(),
+        threads=torch.get_num_threads(),
+        deterministic=deterministic,
         git_revision=git_revision(),
     )
 

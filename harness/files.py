@@ -11,6 +11,9 @@ from pathlib import Path
 
 from harness.errors import UserError
 
+PARTIAL = ".partial"
+"""How names end of what is not yet, or no longer, in its place."""
+
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
@@ -26,9 +29,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         for path in staging.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+        old = staging.with_suffix(f".old{PARTIAL}")
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(old)  # out of the way at once, so that nobody meets half a folder
         staging.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise UserError(f"{folder} could not be written: {error.strerror or error}") from error
     finally:
@@ -59,11 +64,12 @@ def whole_file(path: Path) -> Iterator[Path]:
 def _staging(target: Path) -> Path:
     """Return the staging path of this process; what processes of this machine that died have left there is removed."""
     prefix = f".{target.name}.{platform.node()}-"
-    for old in target.parent.glob(f"{glob.escape(prefix)}*.partial"):
-        owner = old.name.removeprefix(prefix).removesuffix(".partial")
+    for old in target.parent.glob(f"{glob.escape(prefix)}*{PARTIAL}*"):  # a database has a journal beside it
+        owner = old.name.removeprefix(prefix).partition(".")[0]
         if owner == str(os.getpid()) or not _is_alive(owner):
-            shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
-    return target.with_name(f"{prefix}{os.getpid()}.partial")
+            with suppress(OSError):  # the folder may be read-only, which its own write tells better
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+    return target.with_name(f"{prefix}{os.getpid()}{PARTIAL}")
 
 
 def _is_alive(process: str) -> bool:

@@ -17,23 +17,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from harness.errors import UserError
+from harness.errors import UserError, in_one_line
 from harness.files import whole_folder
 from harness.protocol import DataSettings, content_hash, validate
 from harness.sources import ImageSet, Source, read_source
 from harness.split import split_images
+from harness.versions import check_version
 
 if TYPE_CHECKING:  # a search reads decoded images, and needs no Pillow
     from PIL.Image import Image
 
 IMAGES = Path("data/images")
 DESCRIPTION_FILE = "description.json"
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+"""Version 1 stated neither its version nor the checksum of the description."""
 
 
 class Description(BaseModel):
     """description.json: what the arrays of a folder are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     """As `data.name` in params.yaml; so are `path`, `limit` and `image_size`."""
@@ -146,7 +150,7 @@ def _picture(path: Path) -> "Image":
             deep = image.mode.startswith(("I", "F"))
             picture = image.convert("RGB")
     except Exception as error:  # Pillow's decoders fail in many ways
-        raise UserError(f"{path} is damaged or no PNG or JPEG: {error}") from None
+        raise UserError(f"{path} is damaged or no PNG or JPEG: {in_one_line(error)}") from None
     if deep:
         raise UserError(f"{path} has more than 8 bits a channel, expected 8")
     return picture
@@ -189,7 +193,9 @@ def write_cached(folder: Path, arrays: ImageArrays) -> None:
     with whole_folder(folder) as staging:
         for name, array in named.items():
             np.save(staging / f"{name}.npy", array, allow_pickle=False)
-        text = json.dumps(arrays.description.model_dump(mode="json"), indent=2, sort_keys=True)
+        content = arrays.description.model_dump(mode="json")
+        stated = {"schema_version": SCHEMA_VERSION, "checksum": content_hash(content)}
+        text = json.dumps(content | stated, indent=2, sort_keys=True)
         (staging / DESCRIPTION_FILE).write_text(text + "\n")
 
 
@@ -224,14 +230,22 @@ def read_description(folder: Path = IMAGES) -> Description:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro data`") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}; run `dvc repro data` again") from None
-    return validate(Description, content, where=str(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {in_one_line(error)}; run `dvc repro data` again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: expected an object; run `dvc repro data` again")
+    version, checksum = content.pop("schema_version", 1), content.pop("checksum", None)
+    check_version(path, version, READABLE_VERSIONS, again="run `dvc repro data` again")
+    description = validate(Description, content, where=str(path))
+    if version > 1 and checksum != content_hash(description.model_dump(mode="json")):
+        raise UserError(f"{path} is damaged (its checksum differs): run `dvc repro data` again")
+    return description
 
 
 def _load(path: Path, checksum: str) -> np.ndarray:
     try:
-        array: np.ndarray = np.load(path, allow_pickle=False)
+        # Mapped first: a header that claims more than the file holds takes no memory.
+        array = np.array(np.lib.format.open_memmap(path, mode="r"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro data` again") from None
     except Exception:  # a damaged header fails in many ways

@@ -12,8 +12,8 @@ import pandas as pd
 from harness.cell import ALL_CONV3, ALL_SKIP, CONV1, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape, all_cells
 from harness.collapse import collapse_table
 from harness.environment import git_revision, processor_name
-from harness.errors import UserError
 from harness.files import whole_folder
+from harness.parquet import read_parquet, write_parquet
 from harness.protocol import Board
 from harness.rank_correlation import rank_correlation_table
 from harness.record import EPOCH_COLUMNS, OPTIONAL_TABLES, RUNS, Record, TableName, read_record, read_table, run_folder
@@ -62,7 +62,7 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
     tables["space"] = _space(columns)
     with whole_folder(output) as folder:
         for name, table in tables.items():
-            table.to_parquet(folder / f"{name}.parquet", index=False)
+            write_parquet(table, folder / f"{name}.parquet")
         _write_json(folder / "truth.json", _truth_description(truth, columns))
         _write_json(folder / "provenance.json", _provenance(board))
         _write_json(folder / "metrics.json", summary_metrics(tables["runs"], list(columns.names().values())))
@@ -125,6 +125,8 @@ def _run_row(record: Record | None) -> dict[str, Any]:
         "fingerprint": record and record.fingerprint,
         "device": record and record.environment.device,
         "processor": record and record.environment.processor,
+        "threads": record.environment.threads if record else None,
+        "deterministic": record.environment.deterministic if record else None,
     }
 
 
@@ -216,9 +218,6 @@ def read_results(folder: Path, name: str) -> pd.DataFrame:
     """Read one table of results/.
 
     Raises:
-        UserError: it is missing.
+        UserError: it is missing or damaged.
     """
-    path = folder / f"{name}.parquet"
-    if not path.exists():
-        raise UserError(f"{path} is missing: make it with `dvc repro lookup`")
-    return pd.read_parquet(path)
+    return read_parquet(folder / f"{name}.parquet", again=": make it with `dvc repro lookup`")

@@ -118,7 +118,7 @@ def mirror_of_record(
     epochs, alpha = read_table(folder, "epochs"), read_table(folder, "alpha")
     # The record says how long the search took, its file when it ended.
     end = int((folder / "record.json").stat().st_mtime * 1000)
-    start = end - int(record.seconds * 1000)
+    start = max(0, end - int(record.seconds * 1000))  # MLflow knows no time before 1970
     cell = Cell.from_string(record.cell) if record.cell else None
     times = _epoch_times(epochs, start)
     points = [
@@ -154,7 +154,7 @@ def mirror_of_record(
 def mirror_of_progress(search: InProgress, board: Board) -> MirroredRun:
     """Return the mirror of a search that has no record yet; its settings follow with the record."""
     end = int(time.time() * 1000)
-    start = end - int(search.epochs["seconds"].sum() * 1000) if "seconds" in search.epochs else end
+    start = max(0, end - int(search.epochs["seconds"].sum() * 1000)) if "seconds" in search.epochs else end
     times = _epoch_times(search.epochs, start)
     tags = {
         **_identity_tags(search.variant, search.seed, search.fingerprint),

@@ -3,6 +3,7 @@
 import datetime
 import keyword
 import re
+from contextlib import suppress
 from pathlib import Path
 from string import Template
 
@@ -129,7 +130,8 @@ def new_variant(name: str) -> list[Path]:
         add_variant(name, SETTINGS)
     except UserError:
         for path in files:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is not there, or its folder is read-only
+                path.unlink()
         raise
     return [*files, Path("params.yaml")]
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UserError
+from harness.memory_limit import memory_limited
 from harness.restricted_pickle import Allowed, RestrictedUnpickler, told_in_one_sentence
 from harness.torch_file import Section
 
@@ -112,7 +113,7 @@ def load_piece(piece: Piece, allowed: Allowed, where: str) -> Any:
     Raises:
         UserError: it names something outside `allowed`, or is damaged.
     """
-    with told_in_one_sentence(where):
+    with told_in_one_sentence(where), memory_limited(len(piece.data)):
         return _PieceUnpickler(piece, allowed).load()
 
 

@@ -9,7 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from harness.errors import UserError
 from harness.files import whole_file
-from harness.protocol import PARAMS_FILE
+from harness.protocol import PARAMS_FILE, read_yaml
 
 Lines = list[str]
 
@@ -36,6 +36,8 @@ def add_variant(name: str, settings: dict[str, Any], path: Path = PARAMS_FILE) -
     """
     lines = _read(path)
     content = _content(lines)
+    if not isinstance(content.get("variants"), dict):
+        raise UserError(f"{path}: variants is no mapping of names to settings")
     variants = {**content["variants"], name: settings}
     start, end = _section(lines, "variants")
     entries = [line for line in lines[start + 1 : end] if not _is_remark(line)]
@@ -48,10 +50,9 @@ def add_variant(name: str, settings: dict[str, Any], path: Path = PARAMS_FILE) -
 
 
 def _read(path: Path) -> Lines:
-    try:
-        return (path.read_text().rstrip("\n") + "\n").splitlines(keepends=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
+    if not isinstance(read_yaml(path), dict):
+        raise UserError(f"{path} is empty or no mapping")
+    return (path.read_text().rstrip("\n") + "\n").splitlines(keepends=True)
 
 
 def _content(lines: Lines) -> Any:
@@ -87,10 +88,22 @@ def _dump(content: dict[str, Any], innermost_in_a_line: bool = False) -> Lines:
 
 def _write(path: Path, lines: Lines, expected: Any) -> None:
     try:
-        understood = _content(lines) == expected
+        understood = _equal(_content(lines), expected, set())
     except YAMLError:
         understood = False
     if not understood:
         raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
     with whole_file(path) as staging:
         staging.write_text("".join(lines))
+
+
+def _equal(one: Any, other: Any, met: set[tuple[int, int]]) -> bool:
+    # As ==, but each pair of containers once: aliases may stand for more of them than anybody can compare.
+    if type(one) not in (dict, list) or type(one) is not type(other):
+        return bool(one == other)
+    if (id(one), id(other)) in met:
+        return True
+    met.add((id(one), id(other)))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[key], met) for key, value in one.items())
+    return len(one) == len(other) and all(_equal(*pair, met) for pair in zip(one, other, strict=True))

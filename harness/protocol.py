@@ -11,11 +11,13 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, in_one_line, quoted
 
 PARAMS_FILE = Path("params.yaml")
+
+MOST_MISTAKES = 6
+"""Mistakes that one sentence tells of."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -164,6 +166,8 @@ class Protocol(Settings):
     device: Literal["auto", "cpu", "cuda"]
     threads: StrictInt = Field(ge=1)
     """CPU threads of one search; results may depend on it, so it never follows the machine."""
+    deterministic: StrictBool
+    """On CUDA, only algorithms that give the same bits every time, where there are such; on CPUs all do anyway."""
 
 
 class AccuracyColumn(Settings):
@@ -255,15 +259,26 @@ def load_board(path: Path = PARAMS_FILE) -> Board:
     Raises:
         UserError: the file is missing or no YAML, or holds an unknown key, a wrong type or value.
     """
-    try:
-        content = YAML(typ="safe").load(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} is empty or no mapping, expected the keys {', '.join(Board.model_fields)}")
     return validate(Board, content, where=str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of params.yaml.
+
+    Raises:
+        UserError: the file is missing, cannot be read or is no YAML.
+    """
+    try:
+        return YAML(typ="safe").load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # what looks like a date or a number and is none fails in many ways
+        raise UserError(f"{path} is no YAML: {in_one_line(error)}") from None
 
 
 def validate(model: type[Model], content: Any, where: str) -> Model:
@@ -276,7 +291,8 @@ def validate(model: type[Model], content: Any, where: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         sentences = [_sentence(model, detail) for detail in error.errors()]
-        more = f" (and {len(sentences) - 1} more: {'; '.join(sentences[1:])})" if len(sentences) > 1 else ""
+        others = "; ".join(sentences[1:MOST_MISTAKES]) + ("; ..." if len(sentences) > MOST_MISTAKES else "")
+        more = f" (and {len(sentences) - 1} more: {others})" if len(sentences) > 1 else ""
         raise UserError(f"{where}: {sentences[0]}{more}") from None
 
 
@@ -284,15 +300,15 @@ def _sentence(model: type[BaseModel], detail: Any) -> str:
     path = [str(part) for part in detail["loc"]]
     key = ".".join(path)
     if detail["type"] == "extra_forbidden":
-        return f"unknown key {key!r}, {did_you_mean(path[-1], _siblings(model, path))}"
+        return f"unknown key {quoted(key, 200)}, {did_you_mean(path[-1], _siblings(model, path))}"
     if detail["type"] == "missing":
-        return f"the key {key!r} is missing"
-    message = detail["msg"].removeprefix("Value error, ")
+        return f"the key {quoted(key, 200)} is missing"
+    message = in_one_line(detail["msg"].removeprefix("Value error, "))
     given = detail["input"]
     if not key:
         return message
-    shown = f", not {given!r}" if isinstance(given, str | int | float | bool | None) else ""
-    return f"{key}: {message[0].lower()}{message[1:]}{shown}"
+    shown = f", not {quoted(given)}" if isinstance(given, str | int | float | bool | None) else ""
+    return f"{quoted(key, 200)[1:-1]}: {message[0].lower()}{message[1:]}{shown}"
 
 
 def _siblings(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -8,22 +8,27 @@ checksums.json   SHA-256 of each of these files, by name
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from harness.errors import UserError
+from harness.errors import UserError, in_one_line, quoted
 from harness.files import file_checksum, whole_folder
+from harness.parquet import read_parquet, write_parquet
 from harness.protocol import validate
 from harness.strategy import Strategy
+from harness.versions import check_version
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, SCHEMA_VERSION)
-"""Version 1 had no checksums."""
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
+"""Version 1 had no checksums, version 2 did not tell threads and determinism."""
 RUNS = Path("runs")
 CHECKSUMS = "checksums.json"
+METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}")
+"""What a variant or a baseline may be called: the name of a folder, and of nothing outside it."""
 
 Status = Literal["done", "failed", "diverged", "stopped"]
 """`stopped`: the variant's own rule ended the search early, which is a result like `done`."""
@@ -79,6 +84,10 @@ class Environment(BaseModel):
     numpy: str
     device: str
     processor: str
+    threads: int | None = None
+    """CPU threads of the run; null in records of version 2 and before."""
+    deterministic: bool | None = None
+    """Whether the run, made again in this environment, gives the same bits; null as above."""
     git_revision: str | None
     """Commit of the project, with `+changes` when tracked files differed; null outside git."""
 
@@ -132,7 +141,13 @@ OPTIONAL_TABLES: dict[TableName, tuple[str, ...]] = {
 
 
 def run_folder(variant: str, seed: int, root: Path = RUNS) -> Path:
-    """Return the folder of one run."""
+    """Return the folder of one run.
+
+    Raises:
+        UserError: the name could lead elsewhere.
+    """
+    if not METHOD_NAME.fullmatch(variant):
+        raise UserError(f"{quoted(variant)} is no name of a method, expected letters, digits and hyphens")
     return root / variant / f"seed-{seed}"
 
 
@@ -149,10 +164,10 @@ def write_run(
         UserError: the disk is full or the folder cannot be written.
     """
     with whole_folder(folder) as staging:
-        epochs.to_parquet(staging / "epochs.parquet", index=False)
+        write_parquet(epochs, staging / "epochs.parquet")
         for name, table in (("alpha", alpha), ("one_shot", one_shot)):
             if table is not None:
-                table.to_parquet(staging / f"{name}.parquet", index=False)
+                write_parquet(table, staging / f"{name}.parquet")
         text = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False)
         (staging / "record.json").write_text(text + "\n")
         checksums = {path.name: file_checksum(path) for path in sorted(staging.iterdir())}
@@ -160,18 +175,15 @@ def write_run(
 
 
 def read_record(folder: Path) -> Record:
-    """Read and validate record.json; one of the version before is read too.
+    """Read and validate record.json; one of an earlier version is read too.
 
     Raises:
         UserError: it is missing, damaged or of another schema version.
     """
     path = folder / "record.json"
     content = _read_json(path)
-    version = content.get("schema_version")
-    if version not in READABLE_VERSIONS:
-        known = " or ".join(map(str, READABLE_VERSIONS))
-        raise UserError(f"{path} has schema version {version}, expected {known}: run the search again")
-    if version == SCHEMA_VERSION:
+    check_version(path, content.get("schema_version"), READABLE_VERSIONS, again="run the search again")
+    if content["schema_version"] > 1:
         _verify(path)
     return validate(Record, content, where=str(path))
 
@@ -181,8 +193,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {in_one_line(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: expected an object")
     return content
@@ -219,9 +231,4 @@ def read_table(folder: Path, name: TableName) -> pd.DataFrame:
         return pd.DataFrame(columns=list(OPTIONAL_TABLES[name]))
     if checksums:
         _verify(path)
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    return read_parquet(path)

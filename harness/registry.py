@@ -9,8 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from harness.baseline import Baseline
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, quoted
 from harness.protocol import Board, Settings, validate
+from harness.record import METHOD_NAME
 from harness.variant import Variant
 
 ENTRY_POINT_GROUP = "dartsboard.variants"
@@ -30,6 +31,9 @@ def methods() -> dict[str, Method]:
         for _, method in inspect.getmembers(module, _is_method):
             if method.__module__ != module.__name__:
                 continue
+            if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
+                where = f"{module.__name__}: the method {method.__name__} is named {quoted(method.name)}"
+                raise UserError(f"{where}, expected letters, digits and hyphens")
             if method.name in found and found[method.name] is not method:
                 where = f"{found[method.name].__module__} and {module.__name__}"
                 raise UserError(f"two methods are named {method.name!r}: {where}")

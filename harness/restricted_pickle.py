@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from harness.errors import UserError
+from harness.memory_limit import memory_limited
 
 Allowed = Mapping[tuple[str, str], Any]
 """(module, name) as the pickle spells it, and the object that it stands for."""
@@ -34,6 +35,8 @@ def told_in_one_sentence(where: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{where} is damaged or of another kind: {error}") from None
+    except MemoryError:
+        raise UserError(f"{where} is damaged or of another kind: it claims far more than it holds") from None
     except Exception as error:
         raise UserError(f"{where} is damaged or of another kind: it is no complete pickle") from error
 
@@ -46,7 +49,7 @@ def load_restricted(data: bytes, allowed: Allowed, where: str, encoding: str = "
     Raises:
         UserError: a name is refused, or `data` is truncated or no pickle.
     """
-    with told_in_one_sentence(where):
+    with told_in_one_sentence(where), memory_limited(len(data)):
         return RestrictedUnpickler(data, allowed, encoding).load()
 
 

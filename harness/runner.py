@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 from harness import baseline, record, registry
 from harness.checkpoint import STATE, Checkpoints, Progress
 from harness.derivation_study import draw_cells, studied_cells
+from harness.determinism import deterministic_algorithms
 from harness.environment import current_environment
-from harness.errors import UserError
-from harness.images import IMAGES, check_cached, data_hash, load_cached
+from harness.errors import UserError, in_one_line
+from harness.images import IMAGES, ImageArrays, check_cached, data_hash, load_cached
 from harness.protocol import Board, Protocol, Settings, content_hash
 from harness.record import Record, Status, read_record, read_whole_run, run_folder, write_run
 from harness.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
@@ -50,7 +51,7 @@ def run_lock(variant: str, seed: int) -> Iterator[None]:
         lock.acquire(timeout=LOCK_SECONDS)
         owner.write_text(str(os.getpid()))
     except Timeout:
-        number = owner.read_text() if owner.exists() else "unknown"
+        number = in_one_line(owner.read_text(errors="replace"), 20) if owner.is_file() else "unknown"
         raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None
     except OSError as error:
         lock.release()
@@ -159,12 +160,20 @@ class _Run:
         self.alpha: list[dict[str, Any]] = []
         self.one_shot: list[dict[str, Any]] = []
         self.draws: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.without_fixed_order: list[str] = []
+        """Operations of this search that have no deterministic algorithm on its device."""
 
     def go(self, on_epoch: OnEpoch) -> None:
+        protocol = self.board.chosen
+        on_cuda = choose_device(protocol.device).type == "cuda"
+        with deterministic_algorithms(protocol.deterministic and on_cuda) as self.without_fixed_order:
+            self._go(on_epoch)
+
+    def _go(self, on_epoch: OnEpoch) -> None:
         search: Search | None = None
         try:
-            search = start_search(self.variant, self.board.chosen, self.seed)
-            self._resume(search)
+            search = self._resumed()
             status, reason = self._loop(search, on_epoch)
             derived = self._derive(search) if status != "diverged" else {}
         except UserError:
@@ -176,11 +185,23 @@ class _Run:
         self._write(status, reason, derived, search)
         self.checkpoints.remove()
 
-    def _resume(self, search: "Search") -> None:
+    def _resumed(self) -> "Search":
+        search = start_search(self.variant, self.board.chosen, self.seed)
         progress = self.checkpoints.newest()
-        if progress is not None:
+        if progress is None:
+            return search
+        try:
             search.load_state(progress.search)
-            self.epochs, self.alpha, self.one_shot = progress.epochs, progress.alpha, progress.one_shot
+        except Exception as error:
+            if isinstance(error, MemoryError) or "memory" in str(error):
+                raise
+            # It fits neither this program nor this torch, and never will.
+            self.notes.append(f"began anew: its checkpoint does not fit ({type(error).__name__}: {in_one_line(error)})")
+            self.checkpoints.remove()
+            self.variant = type(self.variant)(self.settings, self.board.chosen)
+            return start_search(self.variant, self.board.chosen, self.seed)
+        self.epochs, self.alpha, self.one_shot = progress.epochs, progress.alpha, progress.one_shot
+        return search
 
     def _loop(self, search: "Search", on_epoch: OnEpoch) -> tuple[Status, str | None]:
         total = self.board.chosen.epochs
@@ -211,6 +232,9 @@ class _Run:
         trace: str | None = None,
     ) -> None:
         name = self.variant.name
+        device = search.device.type if search else "cpu"
+        same_bits = device == "cpu" or (self.board.chosen.deterministic and not self.without_fixed_order)
+        unordered = [f"{each} has no deterministic algorithm on {device}" for each in self.without_fixed_order]
         content = Record(
             variant=name,
             seed=self.seed,
@@ -219,6 +243,7 @@ class _Run:
             status=status,
             reason=reason,
             traceback=trace,
+            notes=self.notes + unordered,
             protocol=self.board.protocol,
             settings=self.settings.model_dump(mode="json"),
             protocol_settings=self.board.chosen.model_dump(mode="json"),
@@ -230,15 +255,15 @@ class _Run:
             seconds=sum(row["seconds"] for row in self.epochs),
             peak_memory_bytes=max((row["peak_memory_bytes"] for row in self.epochs), default=0),
             forward_backward_passes=search.passes if search else 0.0,
-            environment=current_environment(search.device.type if search else "cpu"),
+            environment=current_environment(device, same_bits),
         )
         epochs = pd.DataFrame(self.epochs, columns=None if self.epochs else list(record.EPOCH_COLUMNS))
         tables = [pd.DataFrame(rows) if rows else None for rows in (self.alpha, self.one_shot)]
         write_run(run_folder(name, self.seed), content, epochs, *tables)
 
 
-def start_search(variant: "Variant", protocol: Protocol, seed: int) -> "Search":
-    """Load the data and build a search at its beginning.
+def start_search(variant: "Variant", protocol: Protocol, seed: int, images: ImageArrays | None = None) -> "Search":
+    """Build a search at its beginning, on the decoded images of the project unless others are given.
 
     Raises:
         UserError: the device or the data is not there.
@@ -254,7 +279,7 @@ def start_search(variant: "Variant", protocol: Protocol, seed: int) -> "Search":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
     data = SearchData(
-        load_cached(IMAGES),
+        load_cached(IMAGES) if images is None else images,
         protocol.data,
         batch_size=protocol.batch_size,
         device=device,
@@ -325,7 +350,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             seconds=time.perf_counter() - started,
             peak_memory_bytes=0,
             forward_backward_passes=0.0,
-            environment=current_environment("cpu"),
+            environment=current_environment("cpu", deterministic=True),
         )
         write_run(run_folder(name, seed), content, rows)
         return content

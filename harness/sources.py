@@ -1,10 +1,11 @@
 """Read the data sets in the form in which they are published.
 
-`digits` is embedded in scikit-learn, the CIFARs are read by torchvision (which checks each file's MD5 before it
-opens it), ImageNet16-120 from the downsampled ImageNet batches (Chrabaszcz et al. 2017), and `folder` from one
-folder of PNG and JPEG files a class.
+`digits` is embedded in scikit-learn, the CIFARs are the files that torchvision downloads, each checked by its MD5,
+ImageNet16-120 is read from the downsampled ImageNet batches (Chrabaszcz et al. 2017), and `folder` from one folder of
+PNG and JPEG files a class. No pickle among them is trusted.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,31 +87,38 @@ def _cifar(settings: DataSettings) -> Source:
     folder = _folder_of(settings)
     if settings.download:
         try:
-            dataset(folder, download=True)
+            archive = dataset.__new__(dataset)  # not called: it would also read the files, without restrictions
+            archive.root = folder
+            archive.download()
         except (OSError, RuntimeError) as error:
             raise UserError(f"{settings.name} could not be downloaded to {folder}: {error}") from None
-    _check_cifar_files(dataset, folder, settings.name)
-    train, test = dataset(folder, train=True), dataset(folder, train=False)
-    return Source(
-        train=ImageSet(train.data, np.asarray(train.targets, dtype=np.int64)),
-        test=ImageSet(test.data, np.asarray(test.targets, dtype=np.int64)),
-        classes=tuple(train.classes),
-        note=f"{dataset.__name__}, python version, {dataset.url}",
-    )
+    train, test = (_cifar_images(dataset, folder, files) for files in (dataset.train_list, dataset.test_list))
+    about = _cifar_file(dataset, folder, dataset.meta["filename"], dataset.meta["md5"])
+    note = f"{dataset.__name__}, python version, {dataset.url}"
+    return Source(train, test, classes=tuple(about[dataset.meta["key"]]), note=note)
 
 
-def _check_cifar_files(dataset: Any, folder: Path, name: str) -> None:
-    from torchvision.datasets.utils import check_integrity
+def _cifar_images(dataset: Any, folder: Path, files: list[tuple[str, str]]) -> ImageSet:
+    contents = [_cifar_file(dataset, folder, *file) for file in files]
+    rows = np.concatenate([content["data"] for content in contents])
+    key = "labels" if dataset.__name__ == "CIFAR10" else "fine_labels"
+    labels = [label for content in contents for label in content[key]]
+    images = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return ImageSet(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
 
-    meta = dataset.meta["filename"], dataset.meta["md5"]
-    for file, md5 in [*dataset.train_list, *dataset.test_list, meta]:
-        path = folder / dataset.base_folder / file
-        if not path.is_file():
-            raise UserError(
-                f"{path} is missing: set data.download to true, or get {dataset.url} and unpack it in {folder}"
-            )
-        if not check_integrity(path, md5):
-            raise UserError(f"{path} is damaged (its MD5 is not that of {name}): get {dataset.url} again")
+
+def _cifar_file(dataset: Any, folder: Path, file: str, md5: str) -> dict[str, Any]:
+    # torchvision would check the file, then open it again and unpickle whatever is there by then.
+    path = folder / dataset.base_folder / file
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise UserError(
+            f"{path} is missing: set data.download to true, or get {dataset.url} and unpack it in {folder}"
+        ) from None
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+        raise UserError(f"{path} is damaged (its MD5 is not that of {dataset.__name__}): get {dataset.url} again")
+    return load_restricted(data, _NUMPY_ARRAYS, where=str(path), encoding="latin1")
 
 
 # ImageNet16-120

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from harness.errors import UserError
+from harness.masking import masked, without_credentials
 from harness.mirror import (
     COMPLETE_TAG,
     KEY_TAG,
@@ -26,7 +27,17 @@ from harness.mirror import (
 )
 from harness.protocol import Board
 from harness.record import RUNS, read_record, run_folder
-from harness.tracking_store import MLFLOW_SETTINGS, find_store, masked, one_line, opened, without_credentials
+from harness.tracking_store import (
+    MLFLOW_SETTINGS,
+    Store,
+    check_reachable,
+    check_usable,
+    exclusive,
+    find_store,
+    one_line,
+    open_experiment,
+    put_aside_if_damaged,
+)
 
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100
 """MLflow's limits of `log_batch`."""
@@ -50,6 +61,8 @@ class SyncSummary:
     failed: int = 0
     """Runs whose record could not be read."""
     message: str = ""
+    note: str = ""
+    """What else there is to say, in one sentence: that the store was damaged and built anew."""
     page: str = ""
     """Address of the server's page without credentials; empty for a store that `dartsboard ui` must serve."""
     experiment_id: str | None = None
@@ -70,7 +83,7 @@ class SyncSummary:
             "unreadable": self.failed,
         }
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no run to mirror"
-        return f"MLflow ({self.uri}): {self.message or told}"
+        return f"MLflow ({self.uri}): {self.message or told}" + (f"; {self.note}" if self.note else "")
 
 
 def sync(
@@ -88,7 +101,7 @@ def sync(
         runs_root: the folder of the run records.
         truth_rows: the looked-up epochs: variant, seed, epoch and columns `truth/<data set>/<split>`.
         final_truth_rows: the looked-up runs: variant, seed and the same columns for the derived cell.
-        in_progress: searches that have no record yet.
+        in_progress: all searches that have no record yet: what else MLflow takes for running has died.
         project: the folder of params.yaml, which holds the default store.
 
     A store that fails is no error: the summary says so.
@@ -101,9 +114,11 @@ def sync(
     progress = {run_key(search.variant, search.seed): search for search in in_progress}
     records = _Records(board, runs_root, _rows_by_run(truth_rows), _rows_by_run(final_truth_rows), progress)
     try:
-        with opened(store, board.tracking.experiment) as (client, experiment):
-            summary.experiment_id = experiment
-            _mirror_board(records, client, experiment, summary)
+        check_reachable(store)
+        with exclusive(store):
+            summary.note = put_aside_if_damaged(store)
+            client, summary.experiment_id = open_experiment(store, board.tracking.experiment)
+            _mirror_board(records, store, client, summary)
     except UserError as error:
         summary.message = masked(str(error))
     except Exception as error:
@@ -150,25 +165,40 @@ def _rows_by_run(rows: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
 # Writing it
 
 
-def _mirror_board(records: _Records, client: Any, experiment: str, summary: SyncSummary) -> None:
+def _mirror_board(records: _Records, store: Store, client: Any, summary: SyncSummary) -> None:
+    experiment = str(summary.experiment_id)
     existing = _existing_runs(client, experiment)
     problems = []
-    for variant in (*records.board.variants, *records.board.baselines):
-        for seed in records.board.seeds:
-            found = existing.get(run_key(variant, seed), [])
-            try:
-                wanted = records.wanted(variant, seed, {run.data.tags.get(COMPLETE_TAG, "") for run in found})
-            except UserError as error:
-                problems.append(str(error))
-                summary.count("failed")
-                continue
-            if wanted is not None:
-                outcome, run_id = _mirror_run(client, experiment, wanted, found)
-                summary.count(outcome)
-                summary.run_ids[run_key(variant, seed)] = run_id
+    for variant, seed in records.board.runs:
+        key = run_key(variant, seed)
+        found = existing.get(key, [])
+        try:
+            wanted = records.wanted(variant, seed, {run.data.tags.get(COMPLETE_TAG, "") for run in found})
+        except UserError as error:
+            problems.append(str(error))
+            summary.count("failed")
+            continue
+        if wanted is not None:
+            if isinstance(wanted, MirroredRun):
+                check_reachable(store)  # a server that got slow meanwhile would take minutes for every run
+            outcome, summary.run_ids[key] = _mirror_run(client, experiment, wanted, found)
+            summary.count(outcome)
+    alive = {key for key, search in records.progress.items() if search.alive}
+    others = existing.keys() - summary.run_ids.keys() - alive
+    _mark_dead(client, [run for key in others for run in existing[key]])
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         summary.message = problems[0] + more
+
+
+def _mark_dead(client: Any, runs: list[Any]) -> None:
+    # Searches that ran at an earlier sync, and left neither a record nor a checkpoint.
+    from mlflow.entities import RunTag
+
+    for run in runs:
+        if run.info.status == "RUNNING":
+            client.log_batch(run.info.run_id, tags=[RunTag("status", "interrupted")])
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _existing_runs(client: Any, experiment: str) -> dict[str, list[Any]]:
@@ -269,8 +299,7 @@ def ui_command(
     store = find_store(board, project)
     if store.is_server:
         raise UserError(f"tracking.uri is a server already: open {masked(store.uri)} in a browser")
-    with opened(store, board.tracking.experiment):
-        pass
+    check_usable(store, board.tracking.experiment)
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

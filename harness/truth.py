@@ -6,6 +6,8 @@ half of CIFAR-10's training images, `cifar10` on all of them; `valid` and `test`
 CIFAR-100 and ImageNet16-120, and `valtest` is both together.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from harness.cell import CELL_COUNT, Cell, Shape
 from harness.errors import UserError
 from harness.files import whole_file
+from harness.versions import check_version
 
 TRUTH_FILE = Path("data/truth.parquet")
 
@@ -62,6 +65,15 @@ SCHEMA = pa.schema(
 
 _KEY = ["cell", "data_set", "split", "epochs", "training_seed"]
 _METADATA_KEY = b"dartsboard_truth"
+_CHECKSUM_KEY = b"dartsboard_truth_sha256"
+"""Of the provenance: the checksums of Parquet's pages cover the rows only."""
+
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+"""Version 1 had no checksum of the provenance, and did not state its version."""
+_AGAIN = "make it again with `dvc repro truth`"
+MOST_ROWS = 5_000_000
+"""Rows of a table; NATS-Bench's has 0.4 million."""
 
 
 class Column(NamedTuple):
@@ -81,6 +93,7 @@ class Provenance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    schema_version: int = 1
     source: str
     """Kind of the source, a value of `truth.source` in params.yaml."""
     file: str
@@ -109,21 +122,13 @@ class Truth:
             UserError: the file is missing, damaged or no table of true accuracies.
         """
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                table = file.read()
+            return cls(*_read(path))
         except FileNotFoundError:
             raise UserError(f"{path} is missing: make it with `dvc repro truth`") from None
-        except (pa.ArrowException, OSError):
-            raise UserError(f"{path} is damaged or no Parquet file: make it again with `dvc repro truth`") from None
-        text = (table.schema.metadata or {}).get(_METADATA_KEY)
-        if text is None or not table.schema.equals(SCHEMA):
-            raise UserError(f"{path} is no table of true accuracies: make it again with `dvc repro truth`")
-        try:
-            provenance = Provenance.model_validate_json(text)
-        except ValidationError:
-            raise UserError(f"{path} does not say where it comes from: make it again with `dvc repro truth`") from None
-        nullable = {pa.int32(): pd.Int32Dtype()}
-        return cls(table.to_pandas(types_mapper=nullable.get, ignore_metadata=True), provenance)
+        except UserError:
+            raise
+        except Exception:  # damage shows in many ways
+            raise UserError(f"{path} is damaged or no Parquet file: {_AGAIN}") from None
 
     def columns(self) -> list[Column]:
         """Return the combinations of data set, split and training length that the table has."""
@@ -231,6 +236,39 @@ class Truth:
         return self._means[column, field]
 
 
+def _read(path: Path) -> tuple[pd.DataFrame, Provenance]:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        metadata = file.schema_arrow.metadata or {}
+        if _METADATA_KEY not in metadata:
+            raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
+        provenance = _provenance(path, metadata)
+        if not file.schema_arrow.equals(SCHEMA) or file.metadata.num_rows > MOST_ROWS:
+            raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
+        table = file.read()
+    frame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get, ignore_metadata=True)
+    known = frame["cell"].between(0, CELL_COUNT - 1) & frame["data_set"].isin(NETWORKS) & frame["split"].isin(SPLITS)
+    if frame.empty or not (known & frame["accuracy"].between(0, 100)).all():
+        raise UserError(f"{path} holds rows that are no accuracies of cells: {_AGAIN}")
+    return frame, provenance
+
+
+def _provenance(path: Path, metadata: dict[bytes, bytes]) -> Provenance:
+    text = metadata[_METADATA_KEY]
+    try:
+        content = json.loads(text)
+        version = content.get("schema_version", 1)
+        check_version(path, version, READABLE_VERSIONS, again=_AGAIN)
+        if version > 1 and metadata.get(_CHECKSUM_KEY) != _checksum(text):
+            raise UserError(f"{path} is damaged: {_AGAIN}")
+        return Provenance.model_validate(content)
+    except (ValueError, AttributeError, RecursionError):
+        raise UserError(f"{path} does not say where it comes from: {_AGAIN}") from None
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
+
+
 def cell_indices(cells: Iterable[Cell | int] | NDArray[np.integer]) -> NDArray[np.int64]:
     """Return the official indices of cells, [cells].
 
@@ -263,7 +301,8 @@ def write_truth(truth: Truth, path: Path = TRUTH_FILE) -> None:
         UserError: the disk is full or the folder cannot be written.
     """
     table = pa.Table.from_pandas(truth.frame, schema=SCHEMA, preserve_index=False)
-    table = table.replace_schema_metadata({_METADATA_KEY: truth.provenance.model_dump_json().encode()})
+    text = truth.provenance.model_dump_json().encode()
+    table = table.replace_schema_metadata({_METADATA_KEY: text, _CHECKSUM_KEY: _checksum(text)})
     with whole_file(path) as staging:
         pq.write_table(table, staging, compression="zstd", write_page_checksum=True)
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from harness.cell import CELL_COUNT, EDGES, NONE, Cell
 from harness.errors import UserError
-from harness.truth import NETWORKS, Provenance, Truth
+from harness.truth import NETWORKS, SCHEMA_VERSION, Provenance, Truth
 from harness.truth_trials import ROW, Row
 
 IMPORTER_VERSION = 1
@@ -30,7 +30,12 @@ def build_truth(frame: pd.DataFrame, source: str, path: Path, checksum: str, *, 
         columns=["cell", "data_set", "parameters", "flops"],
     )
     provenance = Provenance(
-        source=source, file=path.name, sha256=checksum, importer_version=IMPORTER_VERSION, cells=len(cells)
+        schema_version=SCHEMA_VERSION,
+        source=source,
+        file=path.name,
+        sha256=checksum,
+        importer_version=IMPORTER_VERSION,
+        cells=len(cells),
     )
     truth = Truth(frame.merge(costs, on=["cell", "data_set"]), provenance)
     _check_rows(truth, path)

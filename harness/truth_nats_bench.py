@@ -26,6 +26,9 @@ def import_nats_bench(path: Path, *, allow_partial: bool = False, processes: int
     if not path.is_dir():
         raise UserError(f"{path} is {'a file' if path.exists() else 'missing'}, expected the NATS-Bench folder")
     files = sorted(path.glob("[0-9]" * 6 + ".pickle.pbz2"))
+    for file in files:
+        if not file.is_file():  # reading a pipe or a device would never end
+            raise UserError(f"{file} is no regular file, expected the results of a cell")
     check_complete({int(file.name[:6]) for file in files}, path, allow_partial)
     if processes is None:
         processes = usable_cores() if len(files) > FEW and usable_cores() > 1 else 0

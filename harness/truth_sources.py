@@ -4,7 +4,7 @@ No source is trusted. A pickle is read with a list of the few names that such a 
 checked before it counts: every cell there, no row twice, percentages, and the cell of six `none` at chance.
 """
 
-import zlib
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.cell import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
-from harness.errors import UserError, did_you_mean
+from harness.cell import CELL_COUNT, CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
+from harness.errors import UserError, did_you_mean, quoted
 from harness.files import file_checksum
+from harness.memory_limit import memory_limited
 from harness.protocol import AccuracyColumn, TruthSettings, validate
 from harness.restricted_pickle import collector_paused, load_restricted
 from harness.truth import TRUTH_FILE, Truth, write_truth
@@ -82,8 +82,10 @@ def import_table(
     checksum = file_checksum(path)
     table = _read_table(path)
     for name in (cell_column, *columns):
-        if name not in table.columns:
-            raise UserError(f"{path} has no column {name!r}, {did_you_mean(name, map(str, table.columns))}")
+        held = list(table.columns).count(name)
+        if held != 1:
+            hint = did_you_mean(name, map(str, table.columns)) if not held else "expected one"
+            raise UserError(f"{path} has {held or 'no'} column{'s' if held else ''} {name!r}, {hint}")
     cells = _table_cells(table[cell_column], path)
     parts = []
     for name, column in columns.items():
@@ -96,11 +98,17 @@ def import_table(
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.name.endswith((".csv", ".csv.gz")):
-            return pd.read_csv(path)
+            with memory_limited(path.stat().st_size), warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with more fields than the header
+                return pd.read_csv(path, index_col=False, nrows=CELL_COUNT + 1)
         if path.name.endswith(".parquet"):
             with pq.ParquetFile(path) as file:
+                if file.metadata.num_rows > CELL_COUNT:
+                    raise UserError(f"{path} has more rows than the {CELL_COUNT:,} cells")
                 return file.read().to_pandas(ignore_metadata=True)
-    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error):
+    except UserError:
+        raise
+    except Exception:  # damage shows in many ways
         raise UserError(f"{path} is damaged or does not hold what its name says") from None
     raise UserError(f"{path} is no table that can be read, expected .csv, .csv.gz or .parquet")
 
@@ -109,7 +117,7 @@ def _table_cells(values: pd.Series, path: Path) -> list[int]:
     cells = []
     for row, value in enumerate(values, start=1):
         try:
-            cells.append(Cell.parse("" if pd.isna(value) else str(value)).index)
+            cells.append(Cell.parse("" if pd.api.types.is_scalar(value) and pd.isna(value) else str(value)).index)
         except UserError as error:
             raise UserError(f"{path}, column {values.name!r}, row {row}: {error}") from None
     return cells
@@ -119,7 +127,7 @@ def _numbers(values: pd.Series, where: str) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce")
     wrong = values[numbers.isna() & values.notna()]
     if len(wrong):
-        raise UserError(f"{where}, row {wrong.index[0] + 1}: expected a percentage, not {wrong.iloc[0]!r}")
+        raise UserError(f"{where}, row {wrong.index[0] + 1}: expected a percentage, not {quoted(wrong.iloc[0])}")
     return numbers
 
 
@@ -150,7 +158,7 @@ def import_analog_nasbench(path: Path | None = None) -> Truth:
         content = load_restricted(path.read_bytes(), ANALOG_NAMES, str(path))
     try:
         accuracies = {_analog_cell(codes).index: float(entry.baseline_accuracy) for codes, entry in content.items()}
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # what a foreign pickle holds fails in many ways
         raise UserError(f"{path} does not hold the table of analog-nasbench") from error
     frame = pd.DataFrame({"cell": list(accuracies), "accuracy": list(accuracies.values())})
     frame = frame.assign(data_set="cifar10", split="test", epochs=None)

@@ -27,6 +27,9 @@ SETS = {
 
 ROW = ("cell", "data_set", "split", "epochs", "training_seed", "accuracy", "loss", "seconds", "latency")
 
+LARGEST_CELL = 64 * 2**20
+"""Bytes of one cell's results; those of the benchmark have 0.2 million."""
+
 Row = tuple[Any, ...]
 """The values of `ROW`."""
 
@@ -74,7 +77,7 @@ def read_cell_piece(piece: Piece, path: str, where: str) -> CellResults | None:
     """
     with collector_paused():
         content = load_piece(piece, PTH_NAMES, where)
-    if not content.keys() >= TRAINING_LENGTHS.keys():
+    if not isinstance(content, dict) or not content.keys() >= TRAINING_LENGTHS.keys():
         return None
     states = {epochs: content[name] for name, epochs in TRAINING_LENGTHS.items()}
     index = states["200"].get("arch_index") if isinstance(states["200"], dict) else None
@@ -90,15 +93,25 @@ def read_cell_file(file: Path) -> tuple[str, list[Row]]:
         UserError: it is damaged, or no results of the cell that its name says.
     """
     compressed = file.read_bytes()
-    try:
-        content = bz2.decompress(compressed)
-    except (OSError, ValueError):
-        raise UserError(f"{file} is damaged or of another kind: it is no complete bz2 file") from None
+    content = _decompressed(compressed, file)
     with collector_paused():
         states = load_restricted(content, BENCHMARK_NAMES, str(file))
     if not isinstance(states, dict):
         raise UserError(f"{file} does not hold the results of a benchmark cell")
     return hashlib.sha256(compressed).hexdigest(), cell_rows(int(file.name[:6]), states, str(file))
+
+
+def _decompressed(compressed: bytes, file: Path) -> bytes:
+    decompressor = bz2.BZ2Decompressor()
+    try:
+        content = decompressor.decompress(compressed, max_length=LARGEST_CELL)
+    except (OSError, ValueError):
+        content = b""
+    if not decompressor.eof:
+        raise UserError(
+            f"{file} is damaged or of another kind: it is no complete bz2 file of at most {LARGEST_CELL:,} bytes"
+        )
+    return content
 
 
 def cell_rows(index: int, states: Mapping[str, Any], where: str) -> list[Row]:
@@ -127,7 +140,9 @@ def cell_rows(index: int, states: Mapping[str, Any], where: str) -> list[Row]:
             for seed in seeds
             for row in _split_rows(index, data_set, seed, result.query(data_set, seed))
         ]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the package trusts its files, and fails on others in many ways
         raise UserError(f"{where} does not hold the results of a benchmark cell") from error
 
 

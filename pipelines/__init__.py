@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from harness.errors import UserError
+from harness.interruption import clean_end
+from harness.masking import masked
 
 Arguments = ParamSpec("Arguments")
 
@@ -16,9 +18,10 @@ def stage(main: Callable[Arguments, None]) -> Callable[Arguments, None]:
     @functools.wraps(main)
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
-            main(*args, **kwargs)
+            with clean_end():
+                main(*args, **kwargs)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {masked(str(error))}", file=sys.stderr)
             sys.exit(2)
 
     return guarded

@@ -15,6 +15,7 @@ import torch
 
 from harness import theory_bias, theory_expressivity, theory_supernet
 from harness.files import whole_folder
+from harness.parquet import write_parquet
 from harness.processes import map_in_processes, usable_cores
 from harness.quadratic import Quadratic
 from pipelines import stage
@@ -156,7 +157,7 @@ def write_theory(folder: Path, sizes: Sizes) -> None:
     with whole_folder(folder) as staging:
         for part in PARTS:
             for name, frame in part(sizes).items():
-                frame.to_parquet(staging / f"{name}.parquet", index=False)
+                write_parquet(frame, staging / f"{name}.parquet")
 
 
 @stage

@@ -3,6 +3,7 @@
 from harness.errors import UserError
 from harness.lookup import RESULTS, read_results
 from harness.protocol import load_board
+from harness.status import searches_in_progress
 from harness.tracked import write_tracked
 from harness.tracking import SyncSummary, sync
 from pipelines import stage
@@ -13,7 +14,7 @@ def main() -> None:
     """Bring MLflow up to date and note where each run is, as `dartsboard sync` does at any time."""
     epochs, runs = read_results(RESULTS, "epochs"), read_results(RESULTS, "runs")
     try:
-        summary = sync(load_board(), truth_rows=epochs, final_truth_rows=runs)
+        summary = sync(load_board(), truth_rows=epochs, final_truth_rows=runs, in_progress=searches_in_progress())
     except UserError as error:
         summary = SyncSummary(uri="no store", message=str(error))
     print(summary)

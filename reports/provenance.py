@@ -94,4 +94,25 @@ def provenance_section(results: Results) -> Section:
     rows = [[Entry(key), Entry(value)] for key, value in pairs]
     table = Table("provenance", "What the report rests on.", list(data.columns), [("", rows)], data, text_columns=2)
     told = "Every figure stands as SVG and PNG in figures/, every table as CSV, Markdown and LaTeX in tables/."
-    return Section("provenance", "Provenance", "Provenance", [table, Text(told, note=True)])
+    repeats = [Text(sentence) for sentence in repeatability(results.finished)]
+    blocks: list[Block] = [table, *repeats, Text(told, note=True)]
+    return Section("provenance", "Provenance", "Provenance", blocks)
+
+
+def repeatability(runs: pd.DataFrame) -> list[str]:
+    """Return a sentence per platform of the searches: whether one made again there gives the same numbers."""
+    searches = runs[runs["kind"] == "search"]
+    platforms = searches[["device", "processor", "threads", "deterministic"]].drop_duplicates()
+    return [_repeats(*platform) for platform in platforms.itertuples(index=False)]
+
+
+def _repeats(device: str, processor: str, threads: float, deterministic: bool | None) -> str:
+    if pd.isna(deterministic):
+        return f"Records of an earlier version do not tell whether a search repeats on {processor} ({device})."
+    where = f"{processor}, {threads:.0f} thread{'' if threads == 1 else 's'}" if device == "cpu" else device
+    if deterministic:
+        return f"On {where}, a search made again with the same software gives the same numbers, to the last bit."
+    return (
+        f"On {where}, some algorithms add up in no fixed order: a search made again differs in its last bits, and from "
+        "there perhaps in its cell."
+    )

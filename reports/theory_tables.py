@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.errors import UserError
+from harness.parquet import read_parquet
 from reports.tables import DASH, Entry, Table
 
 QUADRATIC, SUPERNET = "quadratic", "supernet"
@@ -48,12 +48,7 @@ def read_theory(folder: Path) -> Theory | None:
         return None
     frames = {}
     for name in Theory.__dataclass_fields__:
-        path = folder / f"{name}.parquet"
-        try:
-            frames[name] = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            detail = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
-            raise UserError(f"{path} {detail}: run `dvc repro --force theory`") from error
+        frames[name] = read_parquet(folder / f"{name}.parquet", again=": run `dvc repro --force theory`")
     return Theory(**frames)
 
 

@@ -77,6 +77,7 @@ TINY_PROTOCOL: dict[str, Any] = {
     "precision": "float32",
     "device": "cpu",
     "threads": 1,
+    "deterministic": True,
 }
 
 

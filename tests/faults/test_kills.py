@@ -1,20 +1,20 @@
 """Killed at any moment, a search goes on and ends with the result that it would have had."""
 
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from harness.checkpoint import unfinished
 from harness.record import run_folder
 from tests.faults.searching import assert_nothing_half_written, assert_same, finish, kill_after, prepare, result, start
 
-KILLS = int(os.environ.get("DARTSBOARD_KILLS", "8"))
 EPOCHS = 8
 
 
-def test_kills_at_random_moments_change_nothing(project: Path) -> None:
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_change_nothing(project: Path, kills: int) -> None:
     prepare(EPOCHS)
     started = start(project)
     started.join()
@@ -22,7 +22,7 @@ def test_kills_at_random_moments_change_nothing(project: Path) -> None:
     shutil.rmtree("runs")
     moments = np.random.default_rng(0)
     survived = rounds = 0
-    while survived < KILLS:
+    while survived < kills:
         killed = kill_after(start(project), moments.uniform(0.05, 1.0))
         survived += killed
         if not killed:  # it came to its end: the next round begins anew

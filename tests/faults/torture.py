@@ -12,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import chdir
+from itertools import chain, count, cycle
 from pathlib import Path
 
 import click
@@ -27,24 +29,45 @@ from harness.protocol import load_board
 from harness.record import run_folder
 from harness.truth import TRUTH_FILE
 from harness.truth_sources import import_truth
-from tests.conftest import ROOT, copy_project, tiny_params, write_params
+from tests.conftest import ROOT
+from tests.faults import fuzzing, fuzzing_targets, mutations
 from tests.faults.searching import REFUSED, Result, assert_same, finish, kill_after, prepare, result, start
+from tests.faults.torture_pipeline import STAGES, Pipeline
 
 EPOCHS = 8
 SEARCHES = ("darts", "darts-2nd", "pc-darts", "drnas", "p-darts", "zo-darts", "rsps", "enas-lite", "warm-start")
 GROUP = ("search", "darts", "--seeds", "0-1", "--workers", "2")
+INPUTS = 56
+PATIENCE_SECONDS = 5.0
+"""What a group gets to end in when it is told to."""
+LIMIT_SECONDS = 600.0
+BAD = (
+    *("results changed", "tracebacks", "staging files left", "bad inputs answered badly", "ends that took too long"),
+    *("points in MLflow lost", "points in MLflow twice", "actions that broke off"),
+)
+ROWS = (
+    *("kills of a search", *(f"groups ended by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT"))),
+    *(f"kills of the stage {stage.partition('@')[0]}" for stage in STAGES),
+    *("files damaged", "damaged files noticed", "writes that failed", "bad inputs tried", "results compared"),
+    *("points in MLflow compared", *BAD),
+)
+"""The table has these, also where nothing was counted."""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 class Torture:
     """A project of tiny searches, whose undisturbed results are known, and what was done to it."""
 
-    def __init__(self, folder: Path, seed: int):
+    def __init__(self, folder: Path, beside: Path, seed: int):
         self.folder = folder
+        self.beside = beside
+        """A folder for the projects of the pipeline and of the damaged inputs."""
+        self.seed = seed
         self.random = np.random.default_rng(seed)
-        self.counts: Counter[str] = Counter()
-        self.derived: pd.DataFrame | None = None
-        """Of the undisturbed pipeline."""
+        self.counts: Counter[str] = Counter(dict.fromkeys(ROWS, 0))
+        self._pipeline: Pipeline | None = None
+        self._stages = cycle(self.random.permutation(STAGES).tolist())
+        self._inputs = 0
         self._expected: dict[tuple[str, int], Result] = {}
 
     def expected(self, name: str, seed: int = 0) -> Result:
@@ -74,19 +97,25 @@ class Torture:
         self.check(name)
         shutil.rmtree("runs")
 
-    def killed_group(self) -> None:
-        """Kill a group with all its processes, then let the same command end."""
-        expected = [self.expected("darts", seed) for seed in (0, 1)]
+    def ended_group(self) -> None:
+        """End a group with all its processes by some signal, then let the same command end."""
+        for seed in (0, 1):
+            self.expected("darts", seed)
         command = [sys.executable, "-c", "from harness.cli import main; main()", *GROUP]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(command, env=ENVIRONMENT, process_group=0, **pipes)  # type: ignore[call-overload]
-        time.sleep(self.random.uniform(2.0, 6.0))
+        number = signal.Signals(int(self.random.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])))
+        time.sleep(self.random.uniform(4.0, 9.0))
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            self.counts["kills of a group"] += 1
+            sent = time.monotonic()
+            os.killpg(process.pid, number)
+            self.counts[f"groups ended by {number.name}"] += 1
+            output = "".join(process.communicate(timeout=LIMIT_SECONDS))
+            self.counts["ends that took too long"] += time.monotonic() - sent > PATIENCE_SECONDS
+            self.counts["tracebacks"] += "Traceback" in output
         process.communicate()
-        subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
-        for seed in range(len(expected)):
+        subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=LIMIT_SECONDS)
+        for seed in (0, 1):
             self.check("darts", seed)
         shutil.rmtree("runs")
 
@@ -142,48 +171,34 @@ class Torture:
         self.check("darts")
         shutil.rmtree("runs")
 
+    def killed_stage(self) -> None:
+        """Kill the next stage of the pipeline, then let it end."""
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self.beside / "pipeline")
+        self._pipeline.kill(next(self._stages), self.random, self.counts)
+
+    def bad_inputs(self) -> None:
+        """Read damaged files of every kind."""
+        folder = self.beside / "inputs"
+        if not folder.exists():
+            folder.mkdir()
+            fuzzing_targets.prepare(folder)
+        report = fuzzing.fuzz(folder, range(self._inputs, self._inputs + INPUTS), self.seed)
+        self._inputs += INPUTS
+        self.counts["bad inputs tried"] += report.tried
+        self.counts["bad inputs answered badly"] += len(report.findings)
+        if report.findings:
+            click.echo(fuzzing.explain(report.findings), err=True)
+
     def _damage(self, path: Path) -> None:
-        content = bytearray(path.read_bytes())
-        kind = self.random.integers(4)
-        if kind == 0 and content:
-            content[self.random.integers(len(content))] ^= 1 << int(self.random.integers(8))
-            path.write_bytes(content)
-        elif kind == 1:
-            path.write_bytes(content[: len(content) // 2])
-        elif kind == 2:
-            path.write_bytes(b"")
-        else:
-            path.write_bytes(self.random.bytes(len(content)))
+        path.write_bytes(mutations.of_bytes(path.read_bytes(), self.random))
         self.counts["files damaged"] += 1
 
     def _dartsboard(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
-        answer = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+        answer = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_SECONDS)
         self.counts["tracebacks"] += "Traceback" in answer.stderr + answer.stdout
         return answer
-
-
-def killed_pipeline(torture: Torture) -> None:
-    """Kill `dvc repro` at a random moment of any stage, then let it end."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        copy_project(folder)
-        write_params(folder, tiny_params(seeds=[0]))
-        environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
-        pipes = {"cwd": folder, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        for _ in range(3):
-            process = subprocess.Popen(["dvc", "repro", "lookup"], process_group=0, **pipes)  # type: ignore[call-overload]
-            time.sleep(torture.random.uniform(1.0, 25.0))
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                torture.counts["kills of the pipeline"] += 1
-            process.communicate()
-        subprocess.run(["dvc", "repro", "lookup"], cwd=folder, env=environment, check=True, capture_output=True)
-        found = pd.read_parquet(folder / "results/derived.parquet")
-        torture.counts["results compared"] += 1
-        if torture.derived is None:
-            torture.derived = found
-        torture.counts["results changed"] += not found.equals(torture.derived)
 
 
 @click.command()
@@ -192,24 +207,47 @@ def killed_pipeline(torture: Torture) -> None:
 def main(minutes: float, seed: int) -> None:
     """Do harm until the time is over, then say what was survived."""
     deadline = time.monotonic() + 60 * minutes
-    with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        prepare(EPOCHS)
-        board = load_board()
-        write_cached(IMAGES, decode(board.chosen.data))
-        import_truth(board.truth)
-        torture = Torture(Path(folder), seed)
-        actions: list[Callable[[], None]] = [
-            *(torture.killed_search, torture.killed_group, torture.damaged_checkpoint, torture.damaged_record),
-            *(torture.damaged_input, torture.full_disk, lambda: killed_pipeline(torture)),
-        ]
-        while time.monotonic() < deadline:
-            actions[torture.random.choice(len(actions), p=[0.3, 0.1, 0.2, 0.1, 0.1, 0.17, 0.03])]()
-            done = ", ".join(f"{what} {count}" for what, count in sorted(torture.counts.items()))
-            click.echo(f"{max(0.0, deadline - time.monotonic()):.0f} s left; {done}", err=True)
-    table = pd.DataFrame({"what": list(torture.counts), "count": list(torture.counts.values())}).sort_values("what")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as root:
+        folder, beside = Path(root) / "searches", Path(root) / "beside"
+        folder.mkdir()
+        beside.mkdir()
+        with chdir(folder):
+            prepare(EPOCHS)
+            board = load_board()
+            write_cached(IMAGES, decode(board.chosen.data))
+            import_truth(board.truth)
+            counts = _do_harm(Torture(folder, beside, seed), deadline)
+    table = pd.DataFrame({"what": list(counts), "count": list(counts.values())}).sort_values("what")
     click.echo(table.to_markdown(index=False))
-    bad = torture.counts["results changed"] + torture.counts["tracebacks"] + torture.counts["staging files left"]
-    sys.exit(1 if bad else 0)
+    sys.exit(1 if any(counts[row] for row in BAD) else 0)
+
+
+def _do_harm(torture: Torture, deadline: float) -> Counter[str]:
+    # Each kind of harm once, however little time there is; then at random.
+    shares: dict[Callable[[], None], float] = {
+        torture.killed_search: 0.25,
+        torture.damaged_checkpoint: 0.15,
+        torture.damaged_record: 0.08,
+        torture.damaged_input: 0.08,
+        torture.full_disk: 0.1,
+        torture.ended_group: 0.1,
+        torture.bad_inputs: 0.12,
+        torture.killed_stage: 0.12,
+    }
+    actions = list(shares)
+    turns = chain(actions, (actions[torture.random.choice(len(actions), p=list(shares.values()))] for _ in count()))
+    for number, action in enumerate(turns):
+        if number >= len(actions) and time.monotonic() > deadline:
+            return torture.counts
+        try:
+            action()
+        except Exception:
+            torture.counts["actions that broke off"] += 1
+            click.echo(traceback.format_exc(), err=True)
+            shutil.rmtree("runs", ignore_errors=True)
+        done = ", ".join(f"{what} {number}" for what, number in sorted(torture.counts.items()) if number)
+        click.echo(f"{max(0.0, deadline - time.monotonic()):.0f} s left; {done}", err=True)
+    return torture.counts
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import files
 from harness.errors import UserError
 from harness.files import whole_file, whole_folder
 
@@ -26,6 +27,7 @@ def test_what_a_dead_process_left_is_removed_and_nothing_else(tmp_path: Path) ->
     target, folder = tmp_path / "file", tmp_path / "folder"
     left_by(target, dead_process()).write_text("half")
     left_by(folder, dead_process()).mkdir()
+    left_by(folder, f"{dead_process()}.old").mkdir()
     others = [
         left_by(target, os.getppid()),  # at work
         left_by(target, dead_process(), "another-machine"),  # nobody knows
@@ -50,3 +52,15 @@ def test_an_error_leaves_the_old_and_nothing_else(tmp_path: Path, whole) -> None
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == [target]
     assert (target / "a" if whole is whole_folder else target).read_text() == "old"
+
+
+def test_nobody_meets_half_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while the old folder is removed, a writer leaves the new one whole."""
+    folder = tmp_path / "folder"
+    for content in ("old", "new"):
+        with whole_folder(folder) as staging:
+            (staging / "a").write_text(content)
+            (staging / "b").write_text(content)
+            if content == "new":
+                monkeypatch.setattr(files.shutil, "rmtree", lambda *arguments, **options: None)  # comes to nothing
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a": "new", "b": "new"}

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from harness.errors import UserError
-from harness.images import check_cached, data_hash, decode, load_cached, write_cached
+from harness.images import SCHEMA_VERSION, check_cached, data_hash, decode, load_cached, write_cached
 from harness.protocol import DataSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,9 +167,57 @@ def test_an_array_of_objects_is_never_unpickled(cached, tmp_path):
 
 def test_a_description_without_arrays_is_refused(cached):
     path = cached / "description.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": {}}))
+    path.write_text(json.dumps(of_version_1(path) | {"sha256": {}}))
     with pytest.raises(UserError, match="its sha256 has no 'train_images'"):
         load_cached(cached)
+
+
+def of_version_1(path):
+    return {
+        key: value for key, value in json.loads(path.read_text()).items() if key not in ("schema_version", "checksum")
+    }
+
+
+def test_a_changed_description_is_noticed(cached):
+    """The mean and the sd of the images decide every result, and no hash of an array covers them."""
+    path = cached / "description.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"mean": [0.5]}))
+    with pytest.raises(UserError, match=r"description\.json is damaged \(its checksum differs\)"):
+        load_cached(cached)
+    path.write_text(json.dumps(content | {"mean": [float("nan")]}))
+    with pytest.raises(UserError, match=r"mean\.0: input should be a finite number"):
+        load_cached(cached)
+
+
+def test_a_cache_of_the_version_before_is_read_and_one_of_a_later_asks_for_an_update(cached):
+    path = cached / "description.json"
+    expected, content = load_cached(cached).description, json.loads(path.read_text())
+    path.write_text(json.dumps(of_version_1(path)))
+    assert load_cached(cached).description == expected
+    path.write_text(json.dumps(content | {"schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(UserError, match=r"newer Dartsboard .*: update Dartsboard, or run `dvc repro data` again"):
+        load_cached(cached)
+
+
+def test_another_kind_of_file_in_the_place_of_an_array_is_told(cached):
+    images = load_cached(cached).train_images
+    with (cached / "train_images.npy").open("wb") as file:
+        np.savez(file, images)
+    with pytest.raises(UserError, match=r"train_images\.npy is damaged"):
+        load_cached(cached)
+
+
+def test_a_header_that_claims_more_than_the_file_holds_takes_no_memory(cached):
+    path = cached / "train_images.npy"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"(200, 8, 8, 1), }      ", b"(999999999, 8, 8, 1), }"))
+    assert path.read_bytes() != content
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"train_images\.npy is damaged"):
+        load_cached(cached)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
 
 
 def test_data_hash_follows_the_images_and_the_split_only(cached, tmp_path):
@@ -231,6 +280,7 @@ protocols:
     precision: float32
     device: cpu
     threads: 1
+    deterministic: true
 """
 
 

@@ -95,3 +95,29 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is missing: run dartsboard in the project's folder"):
         set_params({}, tmp_path / "params.yaml")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1", "", "seeds: 2001-99-99"])
+def test_what_is_no_params_file_is_one_sentence_and_stays(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    for change in (lambda: set_params({"truth": {}}, path), lambda: add_variant("x", {}, path)):
+        with pytest.raises(UserError) as caught:
+            change()
+        assert "\n" not in str(caught.value)
+        assert path.read_text() == text
+
+
+def test_variants_that_are_no_mapping_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("variants: [1]")
+    with pytest.raises(UserError, match="variants is no mapping of names to settings"):
+        add_variant("x", {}, path)
+
+
+def test_aliases_that_stand_for_more_than_anybody_can_compare(tmp_path: Path) -> None:
+    levels = [f"b{level}: &b{level} [{', '.join([f'*b{level - 1}' if level else 'x'] * 9)}]" for level in range(30)]
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join([*levels, "c: &c [*c]"]) + "\n")
+    set_params({"truth": {"source": "x"}}, path)
+    assert path.read_text().endswith("truth:\n  source: x\n")

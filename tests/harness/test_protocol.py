@@ -75,7 +75,10 @@ def test_a_missing_key_is_named() -> None:
         validate(Board, content, where="params.yaml")
 
 
-@pytest.mark.parametrize("text", ["", "- 1\n- 2\n", "a: [", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "- 1\n- 2\n", "a: [", "\x00", "a: 2001-99-99", "a: " + "[" * 1000, "a: " + "9" * 5000, "? [1]\n: 2"],
+)
 def test_what_is_no_params_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(UserError, match=r"params\.yaml") as caught:
@@ -117,3 +120,12 @@ def test_any_value_is_accepted_or_refused_in_one_sentence(path: tuple[str, ...],
 def test_canonical_json_has_no_nan() -> None:
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"a": float("nan")})
+
+
+@pytest.mark.parametrize("key", ["a\nb", "x" * 10_000])
+def test_a_sentence_stays_short_and_on_one_line(key: str) -> None:
+    content = changed(f"protocols.{key}", {"epochs": "y" * 10_000})
+    with pytest.raises(UserError) as caught:
+        validate(Board, content, where="params.yaml")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 2500

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import UserError
+from harness.files import file_checksum
 from harness.record import CHECKSUMS, SCHEMA_VERSION, read_record, read_table, run_folder, write_run
 from tests.harness.tracking.runs import alpha_table, epochs_table, record_of
 
@@ -56,15 +58,57 @@ def test_what_was_written_is_read(folder: Path) -> None:
     pd.testing.assert_frame_equal(read_table(folder, "epochs"), epochs_table(0))
 
 
-def test_a_record_of_the_version_before_is_read(folder: Path) -> None:
+def as_version(folder: Path, version: object) -> None:
+    """Write the record as a program of another version would have."""
     path = folder / "record.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text()) | {"schema_version": version}
+    if version in (1, 2):
+        content["environment"] = {key: value for key, value in content["environment"].items() if key not in NEW_IN_3}
+    path.write_text(json.dumps(content))
+    checksums = json.loads((folder / CHECKSUMS).read_text()) | {path.name: file_checksum(path)}
+    (folder / CHECKSUMS).write_text(json.dumps(checksums))
+
+
+NEW_IN_3 = ("threads", "deterministic")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_record_of_an_earlier_version_is_read(folder: Path, version: int) -> None:
+    as_version(folder, version)
+    if version == 1:
+        (folder / CHECKSUMS).unlink()
+    record = read_record(folder)
+    assert record.cell == record_of("darts", 0).cell
+    assert record.environment.deterministic is None
+    assert len(read_table(folder, "epochs")) == len(epochs_table(0))
+
+
+@pytest.mark.parametrize("version", [0, None, "3", 1.5, True])
+def test_a_record_of_no_known_version_is_to_be_made_again(folder: Path, version: object) -> None:
+    as_version(folder, version)
+    with pytest.raises(UserError, match=r"has schema version .*, expected 1 or 2 or 3: run the search again"):
+        read_record(folder)
+
+
+def test_a_record_of_a_later_version_asks_for_an_update(folder: Path) -> None:
+    as_version(folder, SCHEMA_VERSION + 1)
+    with pytest.raises(UserError, match=r"newer Dartsboard \(schema version 4, this one reads 1 or 2 or 3\): update"):
+        read_record(folder)
+
+
+def test_a_checksum_is_asked_for_from_version_2_on(folder: Path) -> None:
     (folder / CHECKSUMS).unlink()
-    for version in (1, 0, SCHEMA_VERSION + 1, None):
-        path.write_text(json.dumps(content | {"schema_version": version}))
-        if version == 1:
-            assert read_record(folder).cell == record_of("darts", 0).cell
-            assert len(read_table(folder, "epochs")) == len(epochs_table(0))
-            continue
-        with pytest.raises(UserError, match=f"has schema version {version}, expected 1 or 2: run the search again"):
-            read_record(folder)
+    with pytest.raises(UserError, match=r"checksums\.json is missing"):
+        read_record(folder)
+
+
+def test_a_damaged_page_is_not_decoded_whoever_vouches_for_it(folder: Path) -> None:
+    path = folder / "alpha.parquet"
+    content = bytearray(path.read_bytes())
+    column = pq.ParquetFile(path).metadata.row_group(0).column(4)
+    content[column.data_page_offset + column.total_compressed_size // 2] ^= 0xFF
+    path.write_bytes(content)
+    checksums = json.loads((folder / CHECKSUMS).read_text()) | {path.name: file_checksum(path)}
+    (folder / CHECKSUMS).write_text(json.dumps(checksums))
+    with pytest.raises(UserError, match=r"alpha\.parquet is damaged \(.*CRC"):
+        read_table(folder, "alpha")

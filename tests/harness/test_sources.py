@@ -1,11 +1,15 @@
 """Each data set is read from small files in its real form; what is wrong is told in one sentence."""
 
+import hashlib
 import io
 import os
 import pickle
 import subprocess
 import sys
+import tarfile
+import threading
 import urllib.error
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -77,28 +81,43 @@ def write_cifar(folder, name, images_a_batch=20):
     return train, [label for file in files for label in labels[file]]
 
 
-@pytest.fixture
-def unchecked_cifar(monkeypatch):
-    """torchvision's classes without the MD5 sums of the real files."""
+def expect_md5_of(folder, name, monkeypatch):
+    """Make the files in the folder those that torchvision knows."""
     datasets = load_torchvision().datasets
-    for name in ("CIFAR10", "CIFAR100"):
-        plain = getattr(datasets, name)
-        attributes = {
-            "train_list": [(file, None) for file, _ in plain.train_list],
-            "test_list": [(file, None) for file, _ in plain.test_list],
-            "meta": plain.meta | {"md5": None},
-        }
-        monkeypatch.setattr(datasets, name, type(name, (plain,), attributes))
+    plain = getattr(datasets, name)
+
+    def md5(file):
+        return hashlib.md5((folder / plain.base_folder / file).read_bytes()).hexdigest()
+
+    attributes = {
+        "train_list": [(file, md5(file)) for file, _ in plain.train_list],
+        "test_list": [(file, md5(file)) for file, _ in plain.test_list],
+        "meta": plain.meta | {"md5": md5(plain.meta["filename"])},
+    }
+    monkeypatch.setattr(datasets, name, type(name, (plain,), attributes))
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("cifar10", "CIFAR10"), ("cifar100", "CIFAR100")])
-def test_cifar_is_read_in_file_order(tmp_path, unchecked_cifar, name, dataset):
+@pytest.mark.parametrize("download", [False, True])
+def test_cifar_is_read_in_file_order(tmp_path, monkeypatch, name, dataset, download):
     images, labels = write_cifar(tmp_path, dataset)
-    source = read_source(data_settings(name, tmp_path, image_size=32))
+    expect_md5_of(tmp_path, dataset, monkeypatch)
+    source = read_source(data_settings(name, tmp_path, image_size=32, download=download))
     np.testing.assert_array_equal(source.train.images, images)
     assert source.train.labels.tolist() == labels and source.train.labels.dtype == np.int64
     assert source.test is not None and len(source.test.labels) == 20
     assert source.classes[:2] == ("class 0", "class 1")
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize("file", ["data_batch_3", "test_batch", "batches.meta"])
+def test_a_malicious_cifar_file_of_the_right_checksum_does_not_run(tmp_path, monkeypatch, file, download):
+    write_cifar(tmp_path, "CIFAR10")
+    trap = tmp_path / "ran"
+    (tmp_path / "cifar-10-batches-py" / file).write_bytes(pickle.dumps(Trap(trap)))
+    expect_md5_of(tmp_path, "CIFAR10", monkeypatch)
+    fails(data_settings("cifar10", tmp_path, download=download), file, "system, which such a file never holds")
+    assert not trap.exists()
 
 
 def test_missing_cifar_says_what_to_get(tmp_path):
@@ -111,6 +130,50 @@ def test_cifar_with_a_wrong_checksum_is_never_unpickled(tmp_path):
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Trap(trap)))
     fails(data_settings("cifar10", tmp_path), "data_batch_1 is damaged", "MD5")
     assert not trap.exists()
+
+
+def hostile_archive(outside):
+    """A tar file whose every member leads out of the folder that it is unpacked in."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name in ("../escaped", str(outside / "absolute"), "cifar-10-batches-py/../../escaped"):
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"gone"))
+        for name, kind, target in (
+            ("link", tarfile.SYMTYPE, str(outside)),
+            ("link/through", tarfile.REGTYPE, ""),
+            ("hard", tarfile.LNKTYPE, "/etc/hostname"),
+            ("device", tarfile.CHRTYPE, ""),
+            ("pipe", tarfile.FIFOTYPE, ""),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.devmajor, member.devminor = kind, target, 1, 5
+            archive.addfile(member)
+    return buffer.getvalue()
+
+
+def test_an_archive_that_is_not_the_published_one_is_never_unpacked(tmp_path, monkeypatch):
+    content = hostile_archive(tmp_path)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz"
+        monkeypatch.setattr(load_torchvision().datasets.CIFAR10, "url", address)
+        folder = tmp_path / "data" / "cifar"
+        fails(data_settings("cifar10", folder, download=True), "cifar10 could not be downloaded")
+        server.shutdown()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cifar", "cifar-10-python.tar.gz", "data"]
 
 
 def test_failed_download_is_one_sentence(tmp_path, monkeypatch):

@@ -1,18 +1,32 @@
+import hashlib
 import json
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.cell import ALL_SKIP, CELL_COUNT, RESIDUAL, Cell
 from harness.errors import UserError
-from harness.truth import NETWORKS, REPORT_COLUMNS, SPLITS, Column, Provenance, Truth, describe_cell, write_truth
+from harness.truth import (
+    NETWORKS,
+    REPORT_COLUMNS,
+    SCHEMA_VERSION,
+    SPLITS,
+    Column,
+    Provenance,
+    Truth,
+    describe_cell,
+    write_truth,
+)
 
 PROVENANCE = Provenance(source="table", file="small.csv", sha256="0" * 64, importer_version=1, cells=3)
 C10 = {"data_set": "cifar10", "split": "test", "epochs": 200}
@@ -263,3 +277,60 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(small: Truth, tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="could not be written"):
         write_truth(small, tmp_path / "file" / "truth.parquet")
+
+
+def rewritten(path: Path, change: Callable[[dict[bytes, bytes]], dict[bytes, bytes]]) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata(change(table.schema.metadata)), path)
+
+
+def stating(**changes: object) -> Callable[[dict[bytes, bytes]], dict[bytes, bytes]]:
+    """What a table says of itself, changed, with a checksum that fits."""
+
+    def change(metadata: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        content = {**json.loads(metadata[b"dartsboard_truth"]), **changes}
+        text = json.dumps({key: value for key, value in content.items() if value is not None}).encode()
+        return {b"dartsboard_truth": text, b"dartsboard_truth_sha256": hashlib.sha256(text).hexdigest().encode()}
+
+    return change
+
+
+class TestVersions:
+    @pytest.fixture
+    def path(self, small: Truth, tmp_path: Path) -> Path:
+        small.provenance = small.provenance.model_copy(update={"schema_version": SCHEMA_VERSION})
+        write_truth(small, tmp_path / "truth.parquet")
+        return tmp_path / "truth.parquet"
+
+    def test_a_table_of_the_version_before_is_read(self, path: Path, small: Truth) -> None:
+        def first(metadata: dict[bytes, bytes]) -> dict[bytes, bytes]:
+            stated = stating(schema_version=None)(metadata)
+            return {key: value for key, value in stated.items() if not key.endswith(b"sha256")}
+
+        rewritten(path, first)
+        assert Truth.read(path).provenance.schema_version == 1
+        pd.testing.assert_frame_equal(Truth.read(path).frame, small.frame)
+
+    def test_a_table_of_a_later_version_asks_for_an_update(self, path: Path) -> None:
+        rewritten(path, stating(schema_version=3, something_new=1))
+        with pytest.raises(
+            UserError, match=r"newer Dartsboard .*: update Dartsboard, or make it again with `dvc repro"
+        ):
+            Truth.read(path)
+
+    def test_a_changed_origin_is_noticed(self, path: Path) -> None:
+        rewritten(path, lambda metadata: {**metadata, **{b"dartsboard_truth": metadata[b"dartsboard_truth"] + b" "}})
+        with pytest.raises(UserError, match="is damaged"):
+            Truth.read(path)
+
+    @pytest.mark.parametrize(
+        ("column", "value"), [("cell", 15_625), ("data_set", "mnist"), ("split", "train"), ("accuracy", 101.0)]
+    )
+    def test_rows_that_are_none_are_told(self, path: Path, column: str, value: object) -> None:
+        table = pq.read_table(path)
+        place = table.schema.get_field_index(column)
+        values = [value, *table.column(column).to_pylist()[1:]]
+        field = table.schema.field(column)
+        pq.write_table(table.set_column(place, field, pa.array(values, field.type)), path)
+        with pytest.raises(UserError, match="holds rows that are no accuracies of cells"):
+            Truth.read(path)

@@ -1,6 +1,7 @@
 """Bad sources: one sentence, no code run, nothing written."""
 
 import bz2
+import datetime
 import gc
 import gzip
 import pickle
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -309,6 +312,32 @@ def test_an_unknown_column_comes_with_the_nearest(tmp_path: Path) -> None:
     message = sentence(lambda: import_table(path, "cell", {"acuracy": COLUMN}))
     assert message.endswith("has no column 'acuracy', did you mean 'accuracy'?")
     assert "no column 'index'" in sentence(lambda: import_table(path, "index", {"accuracy": COLUMN}))
+
+
+def test_rows_with_a_field_more_than_the_header_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "means.csv"
+    path.write_text("cell,accuracy\n4,50,7\n5,51,8\n")
+    assert "means.csv is damaged" in sentence(lambda: table(path, allow_partial=True))
+
+
+def test_a_column_that_stands_twice(tmp_path: Path) -> None:
+    path = tmp_path / "means.parquet"
+    pq.write_table(pa.table([[4], [50.0], [51.0]], names=["cell", "accuracy", "accuracy"]), path)
+    assert "has 2 columns 'accuracy', expected one" in sentence(lambda: table(path, allow_partial=True))
+
+
+@pytest.mark.parametrize("values", [[[1.0]], [b"x"], [{"a": 1}], [datetime.date(2000, 1, 1)]])
+@pytest.mark.parametrize("column", ["cell", "accuracy"])
+def test_values_of_any_type_are_told(tmp_path: Path, values: list[Any], column: str) -> None:
+    path = tmp_path / "means.parquet"
+    pq.write_table(pa.table({"cell": [4], "accuracy": [50.0], column: values}), path)
+    sentence(lambda: table(path, allow_partial=True))
+
+
+def test_a_sentence_does_not_repeat_a_long_text(tmp_path: Path) -> None:
+    path = tmp_path / "means.csv"
+    path.write_text(f"cell,accuracy\n{'x' * 10_000},50\n")
+    assert len(sentence(lambda: table(path, allow_partial=True))) < 500
 
 
 def test_a_failed_import_leaves_the_old_table(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ PROTOCOL: dict[str, Any] = {
     "alpha": {"lr": 0.0003, "betas": [0.5, 0.999], "weight_decay": 0.001, "init_scale": 0.001, "batches": "shuffled"},
     "derivation": {"draws": 20, "one_shot": True},
     "diagnostics": {"images": 64, "every": 4, "hessian_images": 16, "hessian_every": 5, "one_shot_every": 10},
-    "precision": "float32", "device": "auto", "threads": 1,
+    "precision": "float32", "device": "auto", "threads": 1, "deterministic": True,
 }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ class Simulation:
             "diagnostics_seconds": float(generator.normal(20, 1)) if kind == "search" else np.nan,
             "peak_memory_bytes": int(generator.normal(1.5, 0.02) * GIBIBYTE),
             "forward_backward_passes": 2.0 * 20 * self.epochs if kind == "search" else 0.0,
-            "fingerprint": "0" * 64, "device": "cpu", "processor": "simulated",
+            "fingerprint": "0" * 64, "device": "cpu", "processor": "simulated", "threads": 1, "deterministic": True,
         }  # fmt: skip
         return run, epochs, alpha
 
@@ -235,7 +235,7 @@ def truth_facts(truth: pd.DataFrame) -> dict[str, Any]:
 def _run_columns(columns: tuple[str, ...]) -> list[str]:
     cell_columns = _describe(None, pd.DataFrame(), columns)
     measured = ["seconds", "diagnostics_seconds", "peak_memory_bytes", "forward_backward_passes"]
-    machine = ["fingerprint", "device", "processor"]
+    machine = ["fingerprint", "device", "processor", "threads", "deterministic"]
     named = ["variant", "seed", "kind", "strategy", "status", "reason", "epochs"]
     return [*named, *cell_columns, *measured, *machine]
 

@@ -15,6 +15,7 @@ from tests.harness.tracking.runs import (
     EPOCHS,
     RUN_FILES,
     alpha_table,
+    board_of,
     counts,
     epochs_table,
     reader_of,
@@ -263,6 +264,17 @@ def test_a_search_is_followed_from_its_first_epoch_to_its_record(project: Path) 
     assert counts(synced(project, in_progress=[in_progress(3, True)])) == {"continued": 1}
     assert state() == ("FINISHED", "done", [(1, 51), (2, 52), (3, 53)])
     assert counts(synced(project)) == {"skipped": 1}
+
+
+def test_a_search_that_vanished_is_marked_as_dead(project: Path) -> None:
+    synced(project, in_progress=[in_progress(1, True)])
+    # Of another board it may be, as long as it lives.
+    other = board_of().model_copy(update={"variants": {"pc-darts": {}}, "reference": "pc-darts"})
+    synced(project, other, in_progress=[in_progress(1, True)])
+    assert reader_of(project).runs["darts/seed-0"].info.status == "RUNNING"
+    assert synced(project).message == ""
+    run = reader_of(project).runs["darts/seed-0"]
+    assert (run.info.status, run.data.tags["status"]) == ("KILLED", "interrupted")
 
 
 def test_a_new_search_takes_the_place_of_an_outdated_record(project: Path) -> None:

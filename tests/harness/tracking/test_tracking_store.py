@@ -2,26 +2,23 @@
 
 import json
 import multiprocessing
-import os
 import re
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.errors import UserError
+from harness.masking import masked
 from harness.protocol import Board, canonical_json
 from harness.record import run_folder
-from harness.tracking import SyncSummary, ui_command
-from harness.tracking_store import masked
+from harness.tracking import ui_command
 from tests.harness.tracking.runs import (
     Reader,
     board_of,
@@ -31,37 +28,7 @@ from tests.harness.tracking.runs import (
     write_all,
     write_one,
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[list[str], dict[str, str], int], subprocess.Popen[bytes]]]:
-    servers = []
-
-    def start(command: list[str], environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
-        server = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        servers.append(server)
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                return server
-            except OSError:
-                assert server.poll() is None, "the server ended"
-                time.sleep(0.1)
-        raise AssertionError("the server does not start")
-
-    yield start
-    for server in servers:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
+from tests.harness.tracking.server import Server, free_port
 
 # Faults
 
@@ -93,19 +60,75 @@ def test_a_server_that_does_not_answer_costs_seconds_and_a_sentence(tmp_path: Pa
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_corrupt_store_is_named_in_one_sentence(tmp_path: Path) -> None:
+def _truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _with_flipped_bits(content: bytes) -> bytes:
+    pages = bytearray(content)
+    for place in range(4096, len(pages), 4096):  # in the header of every page but the first
+        pages[place] ^= 0x10
+    return bytes(pages)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        _with_flipped_bits,
+        pytest.param(_truncated, marks=pytest.mark.slow),
+        pytest.param(lambda content: bytes(len(content)), marks=pytest.mark.slow, id="zeros"),
+        pytest.param(lambda content: b"no database, but long enough" * 99, marks=pytest.mark.slow, id="garbage"),
+    ],
+)
+def test_a_corrupt_store_is_reported_put_aside_and_built_anew(
+    project: Path, damaged: Callable[[bytes], bytes], empty_store: Path
+) -> None:
+    write_one(project, "darts", 0)
+    database = project / "mlflow.db"
+    content = damaged(empty_store.read_bytes())
+    database.write_bytes(content)
+    for name in ("mlflow.db-journal", "mlflow.db-wal", "mlflow.db-damaged-1"):
+        (project / name).write_bytes(b"left from something else")
+    with pytest.raises(UserError, match=r"is damaged .*: dartsboard sync puts it aside and builds it anew"):
+        ui_command(board_of(), port=free_port(), project=project)
+    assert database.read_bytes() == content
+    summary = synced(project)
+    assert (counts(summary), summary.message) == ({"created": 1}, "")
+    assert summary.note.startswith(f"{database} was damaged (") and "\n" not in summary.note
+    assert summary.note.endswith("and is now mlflow.db-damaged-2; it was built anew")
+    assert summary.note in str(summary)
+    assert (project / "mlflow.db-damaged-2").read_bytes() == content
+    assert not (project / "mlflow.db-wal").exists() and not (project / "mlflow.db-journal").exists()
+    assert set(reader_of(project).runs) == {"darts/seed-0"}
+    assert counts(synced(project)) == {"skipped": 1}
+
+
+def test_a_store_that_cannot_be_put_aside_is_named_in_one_sentence(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "mlflow.db").write_bytes(b"garbage" * 1000)
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    summary = synced(project)
+    assert summary.message.endswith("and cannot be renamed: Read-only file system")
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_while_it_makes_the_store_leaves_none(tmp_path: Path) -> None:
     write_one(tmp_path, "darts", 0)
-    database = tmp_path / "mlflow.db"
-    database.write_bytes(b"no database at all, but long enough to be looked at as one" * 20)
-    start = time.monotonic()
-    summary = synced(tmp_path)
-    assert time.monotonic() - start < 5
-    assert summary.message == (
-        f"{database} cannot be used (file is not a database): "
-        "move it away and run dartsboard sync, which builds it anew"
-    )
-    with pytest.raises(UserError, match="move it away"):
-        ui_command(board_of(), port=free_port(), project=tmp_path)
+    process = multiprocessing.get_context("spawn").Process(target=_sync_in_process, args=(tmp_path,))
+    process.start()
+    while not list(tmp_path.glob(".mlflow.db.*.partial")):
+        time.sleep(0.001)
+        assert process.is_alive()
+    process.kill()
+    process.join()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert counts(synced(tmp_path)) == {"created": 1}
+    assert not list(tmp_path.glob(".*.partial*"))
 
 
 def test_a_store_that_was_half_made_is_named_in_one_sentence(tmp_path: Path) -> None:
@@ -152,43 +175,50 @@ def _sync_in_process(project: Path) -> dict[str, int]:
     return counts(summary) | ({"message": 1} if summary.message else {})
 
 
-def test_four_processes_may_make_a_missing_store_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [4, pytest.param(8, marks=pytest.mark.slow)])
+def test_many_processes_may_make_and_fill_a_missing_store_at_once(tmp_path: Path, processes: int) -> None:
     write_all(tmp_path)
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        results = pool.map(_sync_in_process, [tmp_path] * 4, chunksize=1)
-    assert sorted(results, key=canonical_json) == [{"created": 6}, *[{"skipped": 6}] * 3]
-    assert len(reader_of(tmp_path).runs) == 6
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        results = pool.map(_sync_in_process, [tmp_path] * processes, chunksize=1)
+    assert sorted(results, key=canonical_json) == [{"created": 6}, *[{"skipped": 6}] * (processes - 1)]
+    runs = reader_of(tmp_path).runs
+    assert len(runs) == 6 and not any(reader_of(tmp_path).has_duplicates(run) for run in runs.values())
     assert counts(synced(tmp_path)) == {"skipped": 6}
 
 
 # Servers
 
 
-def test_the_ui_serves_the_store_and_a_server_can_be_synced_and_die(
-    project: Path, serve: Callable[[list[str], dict[str, str], int], subprocess.Popen[bytes]]
-) -> None:
+def test_the_ui_serves_the_store_to_this_machine_alone_and_a_server_can_be_synced(project: Path) -> None:
     write_all(project)
     synced(project)
-    port = free_port()
-    command, environment = ui_command(board_of(), port=port, project=project)
-    assert command[command.index("--host") + 1] == "127.0.0.1"
+    server = Server(project)
+    assert server.command[server.command.index("--host") + 1] == "127.0.0.1"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UserError, match="cannot be used"):
             ui_command(board_of(), port=taken.getsockname()[1], project=project)
-    server = serve(command, environment, port)
-    address = f"http://127.0.0.1:{port}"
-    assert set(Reader(address).runs) == set(reader_of(project).runs)
+    try:
+        server.start()
+        _sync_to(server, project)
+    finally:
+        server.kill()
+
+
+def _sync_to(server: Server, project: Path) -> None:
+    assert set(Reader(server.address).runs) == set(reader_of(project).runs)
+    with socket.socket() as probe, pytest.raises(OSError):
+        probe.connect(("127.0.0.2", server.port))  # another address of this machine, where it must not listen
 
     run_id = reader_of(project).runs["darts/seed-0"].info.run_id
-    picture = urllib.request.urlopen(f"{address}/get-artifact?path=record.json&run_uuid={run_id}", timeout=10)
-    assert json.loads(picture.read())["variant"] == "darts"
+    record = urllib.request.urlopen(f"{server.address}/get-artifact?path=record.json&run_uuid={run_id}", timeout=10)
+    assert json.loads(record.read())["variant"] == "darts"
 
     board = Board.model_validate(
-        board_of(address).model_dump() | {"tracking": {"uri": address, "experiment": "remote"}}
+        board_of(server.address).model_dump() | {"tracking": {"uri": server.address, "experiment": "remote"}}
     )
-    with pytest.raises(UserError, match=re.escape(f"is a server already: open {address}")):
+    with pytest.raises(UserError, match=re.escape(f"is a server already: open {server.address}")):
         ui_command(board, port=free_port(), project=project)
     elsewhere = project / "elsewhere"
     write_all(elsewhere)
@@ -196,28 +226,6 @@ def test_the_ui_serves_the_store_and_a_server_can_be_synced_and_die(
     assert (counts(summary), summary.message) == ({"created": 6}, "")
     assert counts(synced(elsewhere, board)) == {"skipped": 6}
     assert not (elsewhere / "mlflow.db").exists()
-
-    # It dies in the middle of a sync.
-    write_one(elsewhere, "darts", 0, fingerprint="another")
-    reply = _sync_while_dying(elsewhere, board, server)
-    assert "stopped" in reply.message or "could not be reached" in reply.message
-
-
-def _sync_while_dying(project: Path, board: Board, server: subprocess.Popen[bytes]) -> SyncSummary:
-    import mlflow
-
-    original = mlflow.MlflowClient.log_artifacts
-
-    def kill_first(*arguments: Any, **options: Any) -> Any:
-        os.killpg(server.pid, signal.SIGKILL)
-        return original(*arguments, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, "log_artifacts", kill_first)
-        start = time.monotonic()
-        summary = synced(project, board)
-        assert time.monotonic() - start < 15
-    return summary
 
 
 def test_mlflow_is_imported_only_when_needed() -> None:

@@ -1,0 +1,32 @@
+"""Ctrl-C and SIGTERM: leave at once, and leave nothing half-written."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+
+class _StoppedError(BaseException):
+    """No `Exception`: it is no failure of what it ends."""
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    # As an exception, so that locks are released and staging files go.
+    raise _StoppedError(number)
+
+
+@contextmanager
+def clean_end() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end what is done inside, with one line and the status that a shell expects."""
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except _StoppedError as stopped:
+        number = signal.Signals(stopped.args[0])
+        print(f"stopped by {number.name}; the same command goes on from the last checkpoint, if any", file=sys.stderr)
+        sys.exit(128 + number)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,312 @@
+"""The files that the program reads, small and whole, and how it reads each."""
+
+import bz2
+import gzip
+import hashlib
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from contextlib import chdir, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from benchmarks.synthetic_nas_bench_201 import cell_results
+from harness import registry
+from harness.cell import CELL_COUNT, Cell
+from harness.checkpoint import CHECKPOINTS, Checkpoints, unfinished
+from harness.cli import main
+from harness.errors import UserError
+from harness.files import file_checksum
+from harness.images import IMAGES, decode, load_cached, write_cached
+from harness.lookup import RESULTS, look_up
+from harness.project import set_params
+from harness.protocol import AccuracyColumn, DataSettings, SplitSettings, TruthSettings, load_board
+from harness.record import CHECKSUMS, read_table, read_whole_run, run_folder
+from harness.runner import is_running, run_lock, run_search
+from harness.split import split_images
+from harness.tracked import TRACKED, Tracked, read_tracked
+from harness.truth import TRUTH_FILE, Truth, write_truth
+from harness.truth_sources import import_table, import_truth
+from reports.results import load_results
+from tests.conftest import TINY_PROTOCOL, tiny_params, write_params
+from tests.faults import mutations
+from tests.faults.mutations import Random
+
+WHOLE = Path("whole")
+"""Copies of all files, which come back after each input."""
+NAMES = ("params.yaml", "data", "runs", "results", ".dartsboard", "sources")
+RUN = run_folder("darts", 0)
+OLD, ZIP = "sources/old/bench.pth", "sources/zip/bench.pth"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of file."""
+
+    name: str
+    files: Callable[[], list[Path]]
+    mutate: Callable[[bytes, Random], bytes]
+    read: Callable[[], Any]
+    """Returns what the program makes of the file."""
+    right: Callable[[], list[Any]] | None = None
+    """For a file that checksums protect: the results that no damage may change."""
+    vouch: Callable[[Path], Path] | None = None
+    """Makes the checksums fit the damage, as somebody could; returns where the file is then."""
+
+
+def prepare(folder: Path) -> None:
+    """Fill a folder with a small project and with small sources, each as its origin writes it."""
+    with chdir(folder):
+        write_params(Path().absolute(), tiny_params())
+        board = load_board()
+        write_cached(IMAGES, decode(board.chosen.data))
+        _write_sources(Path("sources"))
+        write_truth(_table("means.csv")())
+        run_search(board, "darts", 0)
+        with suppress(KeyboardInterrupt):
+            run_search(board, "darts-2nd", 0, _stop_after_two)
+        look_up(board, Truth.read(), RESULTS)
+        TRACKED.write_text(Tracked(store="x", experiment_id="1", runs={"darts/seed-0": "a"}).model_dump_json())
+        for name in NAMES:
+            copy = shutil.copytree if Path(name).is_dir() else shutil.copy
+            WHOLE.mkdir(exist_ok=True)
+            copy(name, WHOLE / name)
+
+
+def restore(folder: Path) -> None:
+    """Bring the files back as they were."""
+    for path in (folder / WHOLE).rglob("*"):
+        target = folder / path.relative_to(folder / WHOLE)
+        if path.is_file() and (not target.is_file() or target.read_bytes() != path.read_bytes()):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    for name in NAMES[1:]:
+        for path in (folder / name).rglob("*"):
+            if path.is_file() and not (folder / WHOLE / path.relative_to(folder)).exists():
+                path.unlink()
+
+
+def _stop_after_two(row: dict[str, Any], epochs: int) -> None:
+    if row["epoch"] == 2:
+        raise KeyboardInterrupt
+
+
+def _write_sources(folder: Path) -> None:
+    cells = {index: cell_results(index) for index in (0, 1)}
+    for index, cell in cells.items():
+        for length in cell.values():
+            length["arch_str"] = str(Cell.from_index(index))
+    names = [str(Cell.from_index(index)) for index in range(CELL_COUNT)]
+    content = {"meta_archs": names, "total_archs": CELL_COUNT, "arch2infos": cells, "evaluated_indexes": [0, 1]}
+    for name in ("old", "zip", "nats", "tables", "imagenet16", "pictures"):
+        (folder / name).mkdir(parents=True)
+    for name in ("old", "zip"):
+        torch.save(content, folder / name / "bench.pth", _use_new_zipfile_serialization=name == "zip")
+    for index, cell in cells.items():
+        states = {"12": cell["less"], "200": cell["full"]}
+        (folder / "nats" / f"{index:06d}.pickle.pbz2").write_bytes(bz2.compress(pickle.dumps(states, protocol=4)))
+    table = pd.DataFrame({"cell": range(40), "accuracy": np.linspace(50.0, 90.0, 40)})
+    table.to_parquet(folder / "tables" / "means.parquet")
+    table.to_csv(folder / "tables" / "means.csv", index=False)
+    (folder / "tables" / "means.csv.gz").write_bytes(gzip.compress((folder / "tables" / "means.csv").read_bytes()))
+    random = np.random.default_rng(0)
+    for name in [*(f"train_data_batch_{number}" for number in range(1, 11)), "val_data"]:
+        batch = {"data": random.integers(0, 256, (4, 768), dtype=np.uint8), "labels": [1, 2, 3, 4]}
+        (folder / "imagenet16" / name).write_bytes(pickle.dumps(batch, protocol=2))
+    for number, label in enumerate(("a", "b")):
+        for name in ("0.png", "1.jpg"):
+            path = folder / "pictures" / "train" / label / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (9 + number, 8, 3), dtype=np.uint8)).save(path)
+    (folder / "split.json").write_text(json.dumps({"train": [0, 1, 2], "valid": ["int", ["3", "4"]]}))
+
+
+# How each is read
+
+
+def _just(read: Callable[[], Any]) -> Callable[[], list[Any]]:
+    return lambda: [read()]
+
+
+def _board() -> str:
+    board = load_board()
+    registry.check_board(board)
+    return board.model_dump_json()
+
+
+def _changed_board() -> None:
+    set_params({"truth": {"source": "analog-nasbench", "path": None}})
+
+
+def _command(*arguments: str) -> Callable[[], None]:
+    def run() -> None:
+        answer = CliRunner().invoke(main, arguments)
+        if answer.exception is not None and not isinstance(answer.exception, SystemExit):
+            raise answer.exception
+        if answer.exit_code == 2:
+            text = answer.stderr.removeprefix("error: ").removesuffix("\n")
+            raise UserError(text)
+        assert answer.exit_code in (0, 1), answer.output
+
+    return run
+
+
+def _run() -> str:
+    record = read_whole_run(RUN)
+    tables = [read_table(RUN, name).to_json(double_precision=15) for name in ("epochs", "alpha")]
+    return record.model_dump_json() + "".join(tables)
+
+
+def _held() -> Checkpoints:
+    return Checkpoints("darts-2nd", 0, next(CHECKPOINTS.iterdir()).name)
+
+
+def _checkpoint() -> str:
+    progress = _held().newest()
+    if progress is None:
+        return "from the start"
+    weights = [value.numpy().tobytes() for value in progress.search["weights"].values()]
+    return hashlib.sha256(b"".join(weights) + f"{progress.epochs}{progress.alpha}".encode()).hexdigest()
+
+
+def _either_checkpoint() -> list[str]:
+    newest = _held()._paths()[0]
+    content = newest.read_bytes()
+    found = [_checkpoint()]
+    newest.unlink()
+    found.append(_checkpoint())
+    newest.write_bytes(content)
+    return found
+
+
+def _unfinished() -> None:
+    for found in unfinished():
+        assert found.folder.parent == CHECKPOINTS
+        assert found.folder.is_dir()
+        assert found.epochs == 2
+
+
+def _images() -> str:
+    arrays = load_cached(IMAGES)
+    pixels = hashlib.sha256(arrays.train_images.tobytes() + arrays.train_labels.tobytes()).hexdigest()
+    return pixels + arrays.description.model_dump_json()
+
+
+def _truth() -> str:
+    truth = Truth.read(TRUTH_FILE)
+    return hashlib.sha256(truth.frame.to_csv().encode()).hexdigest() + truth.provenance.model_dump_json()
+
+
+def _tracked() -> str:
+    tracked = read_tracked()
+    return tracked.link("darts", 0) + tracked.message
+
+
+def _locks() -> None:
+    assert not is_running("darts", 0)
+    with run_lock("darts", 0):
+        pass
+
+
+def _table(name: str) -> Callable[[], Any]:
+    column = AccuracyColumn(data_set="cifar10", split="test", epochs=200)
+    path = Path("sources/tables") / name
+    return lambda: import_table(path, "cell", {"accuracy": column}, allow_partial=True)
+
+
+def _source(kind: str, path: str) -> Callable[[], Any]:
+    settings = TruthSettings.model_validate({"source": kind, "path": path})
+    output = Path("sources/output.parquet")
+
+    def read() -> Truth:
+        import_truth(settings, output, allow_partial=True)
+        return Truth.read(output)
+
+    return read
+
+
+def _decoded(name: str, path: str) -> Callable[[], Any]:
+    settings = {**TINY_PROTOCOL["data"], "name": name, "path": path, "image_size": 16, "limit": None}
+    return lambda: decode(DataSettings.model_validate(settings))
+
+
+def _split() -> Any:
+    return split_images(SplitSettings(kind="file", file="sources/split.json"), 10, 0)
+
+
+# What makes the checksums fit
+
+
+def _vouch_run(path: Path) -> Path:
+    sums = json.loads((RUN / CHECKSUMS).read_text())
+    if path.name != CHECKSUMS and path.stat().st_size:
+        (RUN / CHECKSUMS).write_text(json.dumps(sums | {path.name: file_checksum(path)}))
+    return path
+
+
+def _vouch_checkpoint(path: Path) -> Path:
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    return path.rename(path.with_name(f"{path.name.split('.')[0]}.{checksum}.pt"))
+
+
+def _one(path: str | Path) -> Callable[[], list[Path]]:
+    return lambda: [Path(path)]
+
+
+def _all(pattern: str) -> Callable[[], list[Path]]:
+    return lambda: sorted(path for path in Path().glob(pattern) if path.is_file())
+
+
+def _locks_files() -> list[Path]:
+    folder = Path(".dartsboard/locks")
+    for name in ("darts-seed-0.lock", "darts-seed-0.owner"):
+        (folder / name).write_text("1234")
+    return [folder / "darts-seed-0.lock", folder / "darts-seed-0.owner"]
+
+
+def targets() -> list[Target]:
+    """Return every kind of file; some twice, for they are read in two ways."""
+    by_bytes, json_, yaml = mutations.of_bytes, mutations.of_json, mutations.of_yaml
+    checkpoints = _all(f"{CHECKPOINTS}/*/*.pt")
+    return [
+        Target("params.yaml", _one("params.yaml"), yaml, _board),
+        Target("params.yaml, by the command", _one("params.yaml"), yaml, _command("status")),
+        Target("params.yaml, changed", _one("params.yaml"), yaml, _changed_board),
+        Target("record", _one(RUN / "record.json"), json_, _run, _just(_run)),
+        Target("run", _all(f"{RUN}/*"), by_bytes, _run, _just(_run)),
+        Target("record, vouched for", _one(RUN / "record.json"), json_, _run, vouch=_vouch_run),
+        Target("run, vouched for", _all(f"{RUN}/*.parquet"), by_bytes, _run, vouch=_vouch_run),
+        Target("run, by the command", _all(f"{RUN}/*"), by_bytes, _command("status")),
+        Target("checkpoint", checkpoints, by_bytes, _checkpoint, _either_checkpoint),
+        Target("checkpoint, vouched for", checkpoints, by_bytes, _checkpoint, vouch=_vouch_checkpoint),
+        Target("checkpoint's owner", _all(f"{CHECKPOINTS}/*/run.json"), json_, _unfinished),
+        Target("images", _all(f"{IMAGES}/*.npy"), by_bytes, _images, _just(_images)),
+        Target("images' description", _one(IMAGES / "description.json"), json_, _images, _just(_images)),
+        Target("truth table", _one(TRUTH_FILE), by_bytes, _truth, _just(_truth)),
+        Target("tracked.json", _one(TRACKED), json_, _tracked),
+        Target("locks", _locks_files, by_bytes, _locks),
+        Target("results", _all(f"{RESULTS}/*.parquet"), by_bytes, lambda: load_results(RESULTS)),
+        Target("results' JSON", _all(f"{RESULTS}/*.json"), json_, lambda: load_results(RESULTS)),
+        Target("NAS-Bench-201, old", _one(OLD), by_bytes, _source("nas-bench-201", OLD)),
+        Target("NAS-Bench-201, zip", _one(ZIP), by_bytes, _source("nas-bench-201", ZIP)),
+        Target("NATS-Bench", _all("sources/nats/*"), by_bytes, _source("nats-bench", "sources/nats")),
+        Target("NATS-Bench, decompressed", _all("sources/nats/*"), _inside_bz2, _source("nats-bench", "sources/nats")),
+        Target("CSV", _one("sources/tables/means.csv"), by_bytes, _table("means.csv")),
+        Target("CSV, compressed", _one("sources/tables/means.csv.gz"), by_bytes, _table("means.csv.gz")),
+        Target("Parquet", _one("sources/tables/means.parquet"), by_bytes, _table("means.parquet")),
+        Target("ImageNet16", _all("sources/imagenet16/*"), by_bytes, _decoded("imagenet16-120", "sources/imagenet16")),
+        Target("pictures", _all("sources/pictures/*/*/*"), by_bytes, _decoded("folder", "sources/pictures")),
+        Target("split file", _one("sources/split.json"), json_, _split),
+    ]  # fmt: skip
+
+
+def _inside_bz2(content: bytes, random: Random) -> bytes:
+    return bz2.compress(mutations.of_bytes(bz2.decompress(content), random))
