@@ -201,6 +201,7 @@ def test_a_connection_that_is_cut_at_any_call(server: Server, proxy: Proxy, reco
     print(f"connections {fault}: {cuts}, points compared: {points}, lost: 0, twice: 0")
 
 
+@pytest.mark.slow
 def test_a_server_without_space_is_one_sentence_and_the_next_sync_completes(
     server: Server, proxy: Proxy, records: Path
 ) -> None:

@@ -112,6 +112,7 @@ def take_over(
     assert not list((project / slurm.JOBS).glob("*.pkl"))
 
 
+@pytest.mark.slow
 def test_a_job_that_must_make_room_goes_on_where_it_was(project: Path) -> None:
     prepare(epochs=10)
     expected = undisturbed(Run("darts", 0))
