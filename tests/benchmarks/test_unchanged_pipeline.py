@@ -9,6 +9,7 @@ from harness.errors import UserError
 from tests.benchmarks.pages import quick_page
 
 
+@pytest.mark.slow
 def test_a_finished_board_has_nothing_to_do_until_something_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

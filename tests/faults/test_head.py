@@ -89,6 +89,7 @@ def kill_at_random(folder: Path, kills: int, seed: int) -> dict[str, int]:
         forget_all()
 
 
+@pytest.mark.slow
 def test_a_killed_head_loses_nothing(folder: Path) -> None:
     assert kill_at_random(folder, kills=2, seed=1)["kills"] == 2
 

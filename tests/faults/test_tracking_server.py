@@ -166,6 +166,7 @@ def test_a_search_that_died_is_marked_and_its_end_follows(server: Server, proxy:
 # Syncs
 
 
+@pytest.mark.slow
 def test_connections_that_are_cut_lose_nothing_and_double_nothing(
     server: Server, proxy: Proxy, records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

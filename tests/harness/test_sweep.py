@@ -36,6 +36,7 @@ def written() -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in Path("runs").rglob("record.json")}
 
 
+@pytest.mark.slow
 def test_a_board_with_a_crash_goes_on_and_nothing_is_done_twice(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
