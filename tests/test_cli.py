@@ -400,6 +400,7 @@ class TestNoSpace:
         assert not list((board / "runs").rglob("*.*"))
         assert in_a_process(board, "search", "random-search", "--seed", "0")[0] == 0
 
+    @pytest.mark.slow
     def test_a_full_disk_while_a_record_is_written(self, board: Path) -> None:
         runs = board / "runs"
         runs.mkdir()

@@ -86,6 +86,7 @@ class TestBoard:
         assert json.loads((board / "runs/darts-2nd/seed-0/record.json").read_text())["settings"] == {"radius": 0.01}
         assert ran(dvc(board, "repro")) == set()
 
+    @pytest.mark.slow
     def test_a_changed_setting_in_a_group_reruns_only_its_variant(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[0], variants={"darts": {}, "darts-2nd": {"radius": 0.03}}))
         output = run(board, *SWEEP)
@@ -113,6 +114,7 @@ class TestBoard:
         write_params(board, content)
         assert ran(dvc(board, "repro", "lookup")) == set()
 
+    @pytest.mark.slow
     def test_changed_code_of_a_variant_reruns_only_its_runs(self, board: Path) -> None:
         with (board / "variants/darts_2nd.py").open("a") as file:
             file.write("\n# A change.\n")

@@ -179,6 +179,7 @@ def wheels(folder: Path) -> None:
                         archive.write(file, file.relative_to(root.parent))
 
 
+@pytest.mark.slow
 def test_a_bare_machine_needs_the_wheels_and_nothing_else(place: Path) -> None:
     bare_site(place / "site")
     wheels(place / "wheels")
