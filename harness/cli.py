@@ -194,15 +194,13 @@ def _search_many(variant: str, seeds: str, workers: int | None) -> None:
     show_default=True,
     help="Where workers find data and leave records: in this folder, or through DVC's remote.",
 )
-@click.option(
-    "--together", type=click.IntRange(min=1), default=4, show_default=True, help="Seeds that share a GPU, at most."
-)
+@click.option("--together", type=click.IntRange(min=1), help="Seeds on one GPU, at most; else as in search --seeds.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be run.")
 def sweep(
-    engine: str, options: tuple[str, ...], folder: Path | None, store: "Store", together: int, dry_run: bool
+    engine: str, options: tuple[str, ...], folder: Path | None, store: "Store", together: int | None, dry_run: bool
 ) -> None:
     """Bring the whole board up to date: what is stale, many runs at once, then the report; or go on with it."""
-    from harness.sweep import Plan
+    from harness.sweep import Placement
     from harness.sweep import sweep as run_sweep
 
     pairs = []
@@ -211,7 +209,7 @@ def sweep(
         if not equals:
             raise UserError(f"--option {option!r}: expected KEY=VALUE")
         pairs.append((key, value))
-    sys.exit(run_sweep(Plan(engine, tuple(pairs), folder, store, together), dry_run))
+    sys.exit(run_sweep(Placement(engine, tuple(pairs), folder, store, together), dry_run))
 
 
 @main.command()

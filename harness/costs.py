@@ -60,12 +60,6 @@ class _Measured:
     runs: int
 
 
-def expected_seconds(board: Board, name: str) -> float:
-    """Return how long a run of a method is expected to take; 0 where nothing is known."""
-    cost = expected_costs(board, [name])[name]
-    return 0.0 if cost is None else cost.seconds
-
-
 def expected_costs(board: Board, names: Iterable[str] | None = None, runs: Path = RUNS) -> dict[str, Cost | None]:
     """Return what a run of each method costs under the board's protocol; None where nothing is known.
 

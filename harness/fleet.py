@@ -34,7 +34,7 @@ if sys.platform == "linux":
     PROCESSES = multiprocessing.get_context("forkserver")
 else:
     PROCESSES = multiprocessing.get_context("spawn")
-PROCESSES.set_forkserver_preload(["harness.fleet", "harness.search", "torch._dynamo"])  # the last for the optimisers
+PROCESSES.set_forkserver_preload(["harness.fleet", "harness.preload"])
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 3.0

@@ -13,6 +13,7 @@ from harness.baseline import Baseline
 from harness.calibration import calibrate
 from harness.costs import PUBLISHED, Cost, expected_costs, published_rate
 from harness.errors import UserError
+from harness.progress import duration
 from harness.protocol import Board
 from harness.record import read_record, run_folder
 
@@ -219,14 +220,6 @@ def summary(plan: BoardPlan) -> list[str]:
     if plan.reference:
         lines.append(f"to compare with: {plan.reference}")
     return lines
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.1f} s"
 
 
 def memory(size: int) -> str:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,12 @@ def source_file(method: registry.Method) -> Path:
     return Path(inspect.getfile(method)).resolve()
 
 
+@cache
 def method_code_hash(name: str) -> str:
-    """Return the version of the code that the runs of a method depend on."""
+    """Return the version of the code that the runs of a method depend on, as it was when first asked for.
+
+    A process runs the code that it has loaded: what changes in the files later is not in its results.
+    """
     method = registry.method(name)
     entries = BASELINE_ENTRIES if issubclass(method, baseline.Baseline) else SEARCH_ENTRIES
     return code_hash(*entries, source_file(method))

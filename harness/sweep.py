@@ -22,8 +22,9 @@ from harness.engine import Store, Task
 from harness.engines import check_engine, create_engine
 from harness.errors import UserError
 from harness.processes import Background
+from harness.progress import duration
 from harness.protocol import Board, load_board
-from harness.sweep_display import State, SweepDisplay, Working, duration, show_sweep
+from harness.sweep_display import State, SweepDisplay, Working, show_sweep
 
 if TYPE_CHECKING:
     from harness.fleet import Outcome, Run
@@ -34,14 +35,15 @@ LAST = ("lookup", "theory")
 """Stages that, with all that follow from them, need no run; those of runs that have no record."""
 STEP_SECONDS = 0.2
 SHOW_SECONDS = 1.0
-RECORD_SECONDS = 30.0
+RECORD_SECONDS = 300.0
 RECORD_SHARE = 0.1
-"""Of the time that DVC may work while searches run: the larger the board, the longer it takes, and the rarer it is."""
+"""How often, and for which share of the time at most, DVC works while searches run: it takes a core from them, and what
+it was not told yet is not lost."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How the runs are to be done."""
+class Placement:
+    """Where the runs are done, and how."""
 
     engine: str = "local"
     options: tuple[tuple[str, str], ...] = ()
@@ -49,24 +51,24 @@ class Plan:
     folder: Path | None = None
     """The project's on the workers; None for the same path as here."""
     store: Store = "shared"
-    together: int = 4
-    """Seeds that share a GPU, at most."""
+    together: int | None = None
+    """Seeds that share a GPU, at most; None for `CUDA_RUNS` of harness/places.py."""
 
 
-def sweep(plan: Plan, dry_run: bool = False) -> int:
+def sweep(placement: Placement, dry_run: bool = False) -> int:
     """Bring the whole board up to date; return the exit status.
 
     Args:
-        plan: who runs what is stale.
+        placement: who runs what is stale.
         dry_run: only print what would be run.
 
     Raises:
         UserError: a mistake in params.yaml, no such engine, or another sweep is at work here.
     """
-    check_engine(plan.engine)
+    check_engine(placement.engine)
     try:
         with _only_one() as lock:
-            return _dry_run(plan) if dry_run else _Sweep(plan, lock).go()
+            return _dry_run(placement) if dry_run else _Sweep(placement, lock).go()
     except KeyboardInterrupt:
         return 130
 
@@ -102,8 +104,8 @@ def _stale(*targets: str) -> list[str]:
 class _Sweep:
     """A sweep under way."""
 
-    def __init__(self, plan: Plan, lock: int):
-        self.plan = plan
+    def __init__(self, placement: Placement, lock: int):
+        self.placement = placement
         self.lock = lock
         self.board = load_board()
         self.signal: int | None = None
@@ -152,16 +154,18 @@ class _Sweep:
         from harness.fleet import signals_noted
         from harness.schedule import Schedule
 
-        if self.plan.store == "dvc" and waiting:
+        if self.placement.store == "dvc" and waiting:
             Background(dvc_stages.push, *dvc_stages.FIRST).result()
-        recorder = _Recorder(self.board, self.plan.store)
+        recorder = _Recorder(self.board, self.placement.store)
         recorder.add(finished)
         with ExitStack() as stack:
             stack.callback(recorder.stop)
-            engine = create_engine(self.plan.engine, self.plan.folder or Path.cwd(), dict(self.plan.options))
+            engine = create_engine(
+                self.placement.engine, self.placement.folder or Path.cwd(), dict(self.placement.options)
+            )
             stack.callback(engine.close)
             stack.enter_context(signals_noted(self._note))
-            tasks, costs_known = _tasks(self.board, waiting, self.plan, engine.gpus)
+            tasks, costs_known = _tasks(self.board, waiting, self.placement, engine.gpus)
             schedule = Schedule(engine, tasks)
             with show_sweep() as display:
                 follow = _Follower(self.board, schedule, display, costs_known)
@@ -185,13 +189,13 @@ class _Sweep:
         return subprocess.run(["dvc", *arguments], check=False, pass_fds=(self.lock,)).returncode
 
 
-def _tasks(board: Board, runs: "list[Run]", plan: Plan, gpus: bool) -> tuple[list[Task], bool]:
+def _tasks(board: Board, runs: "list[Run]", placement: Placement, gpus: bool) -> tuple[list[Task], bool]:
     """Return the tasks, and whether their expected seconds are more than proportions."""
     from harness.costs import expected_costs
     from harness.tasks import group_runs
 
     costs = expected_costs(board, dict.fromkeys(run.method for run in runs))
-    return group_runs(board, runs, costs, gpus, plan.together, plan.store), all(costs.values())
+    return group_runs(board, runs, costs, gpus, placement.together, placement.store), all(costs.values())
 
 
 class _Recorder:
@@ -305,7 +309,7 @@ class _Follower:
         return ", ".join(f"{self._checkpoints[run].epochs}" for run in task.runs) + f" of {self._board.chosen.epochs}"
 
 
-def _dry_run(plan: Plan) -> int:
+def _dry_run(placement: Placement) -> int:
     """Print the runs that are stale, the tasks that they make, and how long it should take."""
     from harness import registry
     from harness.engines.local import visible_gpus
@@ -316,8 +320,8 @@ def _dry_run(plan: Plan) -> int:
     registry.check_board(board)
     stages = {board.stages([run])[0]: Run(*run) for run in board.runs}
     runs = [stages[name] for name in stale if name in stages]
-    gpus = bool(visible_gpus()) if plan.engine == "local" else board.chosen.device != "cpu"
-    tasks, known = _tasks(board, runs, plan, gpus)
+    gpus = bool(visible_gpus()) if placement.engine == "local" else board.chosen.device != "cpu"
+    tasks, known = _tasks(board, runs, placement, gpus)
     for task in sorted(tasks, key=lambda task: -task.seconds):
         needs = task.resources
         place = "1 GPU" if needs.gpus else f"{needs.cores} core{'s' if needs.cores > 1 else ''}"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from harness.progress import QUIET_SECONDS
+from harness.progress import QUIET_SECONDS, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,16 +50,6 @@ class SweepDisplay(Protocol):
 
     def say(self, text: str) -> None:
         """Leave a line."""
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in one or two units."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def group_runs(
     runs: Sequence[Run],
     costs: Mapping[str, Cost | None],
     gpus: bool,
-    together: int = CUDA_RUNS,
+    together: int | None = None,
     store: Store = "shared",
 ) -> list[Task]:
     """Put runs into tasks: on cores each by itself, on GPUs the seeds of a method in groups of nearly equal size.
@@ -33,7 +33,7 @@ def group_runs(
         runs: what to run.
         costs: of a run of each method; None where nothing is known, and then the passes a step stand for the seconds.
         gpus: whether the workers have GPUs, for `device: auto`.
-        together: how many seeds share a GPU, at most.
+        together: how many seeds share a GPU, at most; None for `CUDA_RUNS`.
         store: where the workers find data and leave records.
 
     Raises:
@@ -45,7 +45,7 @@ def group_runs(
     return [
         Task(group, *_needs(board, method, len(group), gpus, costs[method]), store)
         for method, own in seeds.items()
-        for group in _even(own, together if _on_gpu(board, method, gpus) else 1)
+        for group in _even(own, (together or CUDA_RUNS) if _on_gpu(board, method, gpus) else 1)
     ]
 
 

@@ -12,7 +12,7 @@ from harness import dvc_stages
 from harness.checkpoint import unfinished
 from harness.fleet import PROCESSES, warm_up
 from harness.protocol import load_board
-from harness.sweep import Plan, sweep
+from harness.sweep import Placement, sweep
 from tests.conftest import ROOT, tiny_params
 from tests.faults.searching import Result, assert_nothing_half_written, assert_same, finish, kill_after, result
 from tests.harness.sweeping import forget_stages, prepare_sweep
@@ -43,7 +43,7 @@ def _sweep(folder: Path) -> None:
     os.chdir(ROOT)
     warm_up().join()  # from there, so that workers do not import the copy of the project
     os.chdir(folder)
-    os._exit(sweep(Plan(options=(("workers", "2"),))))
+    os._exit(sweep(Placement(options=(("workers", "2"),))))
 
 
 def all_results() -> dict[tuple[str, int], Result]:

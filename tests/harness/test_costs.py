@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from harness import calibration, record
 from harness.cli import main
-from harness.costs import PUBLISHED_SECONDS, expected_costs, expected_seconds
+from harness.costs import PUBLISHED_SECONDS, expected_costs
 from harness.plan import makespan, plan_boards
 from harness.protocol import Board, Protocol, load_board, validate
 from harness.record import read_record, read_table, run_folder
@@ -32,7 +32,6 @@ def took(method: str, seed: int) -> tuple[float, float]:
 def test_what_was_run_is_measured_and_the_rest_scaled(project: Path) -> None:
     board = load_board()
     assert expected_costs(board)["darts"] is None
-    assert expected_seconds(board, "darts") == 0.0
     for method, seed in (("darts", 0), ("darts", 1), ("random-search", 0)):
         run_method(board, method, seed)
 
@@ -46,7 +45,6 @@ def test_what_was_run_is_measured_and_the_rest_scaled(project: Path) -> None:
     assert scaled.seconds == pytest.approx(steps * 5 / 2 + diagnostics)
     assert scaled.source == "scaled by passes a step from 2 runs of darts on cpu"
     assert [cost.measured for cost in (own, scaled, baseline)] == [True, False, True]
-    assert expected_seconds(board, "darts") == own.seconds
 
     # Another learning rate, another place of the data: the same cost. More epochs: another one.
     weights = {**TINY_PROTOCOL["weights"], "lr": 0.1}
