@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UserError
+from harness.errors import UserError, in_one_line
 from harness.files import whole_file
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except DvcException as error:
-        raise UserError(f"DVC: {' '.join(str(error).split())}") from None
+        raise UserError(f"DVC: {in_one_line(error)}") from None
 
 
 def _stages(repo: "Repo", names: tuple[str, ...]) -> list[Any]:

@@ -184,8 +184,10 @@ def _mirror_board(records: _Records, store: Store, client: Any, summary: SyncSum
             outcome, summary.run_ids[key] = _mirror_run(client, experiment, wanted, found)
             summary.count(outcome)
     alive = {key for key, search in records.progress.items() if search.alive}
-    others = existing.keys() - summary.run_ids.keys() - alive
-    _mark_dead(client, [run for key in others for run in existing[key]])
+    # Of this board only: others may mirror into the same experiment of a server.
+    own = {run_key(variant, seed) for variant, seed in records.board.runs}
+    dead = (own & existing.keys()) - summary.run_ids.keys() - alive
+    _mark_dead(client, [run for key in dead for run in existing[key]])
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         summary.message = problems[0] + more

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine import Ended, Resources, Task
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, in_one_line
 from harness.fleet import Outcome
 from harness.worker import work
 
@@ -53,7 +53,7 @@ def _connect(address: str | None) -> None:
         local = {} if address else {"include_dashboard": False}
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise UserError(f"--engine ray: no cluster answers at {address or 'this machine'}: {reason}") from None
     finally:
         signal.signal(signal.SIGTERM, before)  # ray puts one of its own in place

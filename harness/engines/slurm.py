@@ -23,7 +23,7 @@ from harness.checkpoint import STATE
 from harness.engine import Ended, Resources, Task
 from harness.engines.slurm_options import JobOptions, job_options
 from harness.engines.slurm_queues import Queue, create_queue
-from harness.errors import UserError
+from harness.errors import UserError, in_one_line
 from harness.files import whole_file
 from harness.fleet import Outcome, Run
 from harness.protocol import load_board
@@ -215,7 +215,7 @@ class SlurmEngine:
             with clean_env():  # the head may be in a job itself
                 jobs = executor.submit_array([Work(self._folder, task) for task in tasks])
         except FailedJobError as error:
-            reason = " ".join(str(error).split())
+            reason = in_one_line(error)
             if not self._jobs:
                 raise UserError(f"Slurm does not take the jobs: {reason}") from None
             self._refused = time.monotonic()

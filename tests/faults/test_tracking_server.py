@@ -28,10 +28,9 @@ from harness.record import read_record, run_folder
 from harness.runner import run_search
 from harness.status import searches_in_progress
 from harness.tracking import SyncSummary
-from harness.tracking_store import MLFLOW_SETTINGS
 from tests.conftest import ROOT, tiny_params, write_params
 from tests.faults.searching import assert_same, finish, kill_after, prepare, result, start
-from tests.harness.tracking.runs import Reader, board_of, counts, synced, write_all
+from tests.harness.tracking.runs import Reader, board_of, counts, quiet_mlflow, synced, write_all
 from tests.harness.tracking.server import Fault, Proxy, Server
 
 SLOW_SECONDS = 5.0
@@ -40,11 +39,8 @@ SLOW_SECONDS = 5.0
 
 @pytest.fixture(autouse=True, scope="module")
 def mlflow_settings() -> Iterator[None]:
-    saved = dict(os.environ)
-    os.environ.update(MLFLOW_SETTINGS)
-    yield
-    os.environ.clear()
-    os.environ.update(saved)
+    with quiet_mlflow():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,9 @@
 """Each data set is read from small files in its real form; what is wrong is told in one sentence."""
 
-import hashlib
 import io
-import os
 import pickle
 import subprocess
 import sys
-import tarfile
-import threading
-import urllib.error
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,39 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from harness.errors import UserError
 from harness.images import decode
-from harness.protocol import DataSettings
 from harness.sources import IMAGENET16_TEST_FILE, IMAGENET16_TRAIN_FILES, read_source
-from harness.vision import load_torchvision
-
-RANDOM = np.random.default_rng(0)
-
-
-def data_settings(name, path=None, **changes):
-    values = {
-        "name": name,
-        "path": None if path is None else str(path),
-        "download": False,
-        "image_size": 8,
-        "limit": None,
-        "split": {"kind": "random"},
-        "crop_padding": 0,
-        "flip": False,
-        "cutout": 0,
-        "cutout_ramp": False,
-    }
-    return DataSettings(**(values | changes))
-
-
-def fails(settings, *parts):
-    """The settings give one sentence that holds these parts."""
-    with pytest.raises(UserError) as caught:
-        decode(settings)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in parts:
-        assert str(part) in message
+from tests.harness.image_sources import RANDOM, data_settings, fails
+from tests.harness.payload import Payload
 
 
 def test_digits_are_the_embedded_ones_with_all_grey_levels():
@@ -60,161 +25,7 @@ def test_digits_are_the_embedded_ones_with_all_grey_levels():
     assert source.train.labels[:5].tolist() == [0, 1, 2, 3, 4]
 
 
-# CIFAR
-
-
-def write_cifar(folder, name, images_a_batch=20):
-    """Random batches in the format of the python version; returns the training images [N, 32, 32, 3] and labels."""
-    plain = getattr(load_torchvision().datasets, name)
-    base = folder / plain.base_folder
-    base.mkdir(parents=True)
-    key, classes = ("labels", 10) if name == "CIFAR10" else ("fine_labels", 100)
-    rows, labels = {}, {}
-    for file, _ in [*plain.train_list, *plain.test_list]:
-        rows[file] = RANDOM.integers(0, 256, (images_a_batch, 3072), dtype=np.uint8)
-        labels[file] = RANDOM.integers(0, classes, images_a_batch).tolist()
-        (base / file).write_bytes(pickle.dumps({"data": rows[file], key: labels[file]}))
-    names = [f"class {number}" for number in range(classes)]
-    (base / plain.meta["filename"]).write_bytes(pickle.dumps({plain.meta["key"]: names}))
-    files = [file for file, _ in plain.train_list]
-    train = np.concatenate([rows[file] for file in files]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return train, [label for file in files for label in labels[file]]
-
-
-def expect_md5_of(folder, name, monkeypatch):
-    """Make the files in the folder those that torchvision knows."""
-    datasets = load_torchvision().datasets
-    plain = getattr(datasets, name)
-
-    def md5(file):
-        return hashlib.md5((folder / plain.base_folder / file).read_bytes()).hexdigest()
-
-    attributes = {
-        "train_list": [(file, md5(file)) for file, _ in plain.train_list],
-        "test_list": [(file, md5(file)) for file, _ in plain.test_list],
-        "meta": plain.meta | {"md5": md5(plain.meta["filename"])},
-    }
-    monkeypatch.setattr(datasets, name, type(name, (plain,), attributes))
-
-
-@pytest.mark.parametrize(("name", "dataset"), [("cifar10", "CIFAR10"), ("cifar100", "CIFAR100")])
-@pytest.mark.parametrize("download", [False, True])
-def test_cifar_is_read_in_file_order(tmp_path, monkeypatch, name, dataset, download):
-    images, labels = write_cifar(tmp_path, dataset)
-    expect_md5_of(tmp_path, dataset, monkeypatch)
-    source = read_source(data_settings(name, tmp_path, image_size=32, download=download))
-    np.testing.assert_array_equal(source.train.images, images)
-    assert source.train.labels.tolist() == labels and source.train.labels.dtype == np.int64
-    assert source.test is not None and len(source.test.labels) == 20
-    assert source.classes[:2] == ("class 0", "class 1")
-
-
-@pytest.mark.parametrize("download", [False, True])
-@pytest.mark.parametrize("file", ["data_batch_3", "test_batch", "batches.meta"])
-def test_a_malicious_cifar_file_of_the_right_checksum_does_not_run(tmp_path, monkeypatch, file, download):
-    write_cifar(tmp_path, "CIFAR10")
-    trap = tmp_path / "ran"
-    (tmp_path / "cifar-10-batches-py" / file).write_bytes(pickle.dumps(Trap(trap)))
-    expect_md5_of(tmp_path, "CIFAR10", monkeypatch)
-    fails(data_settings("cifar10", tmp_path, download=download), file, "system, which such a file never holds")
-    assert not trap.exists()
-
-
-def test_missing_cifar_says_what_to_get(tmp_path):
-    fails(data_settings("cifar10", tmp_path), "data_batch_1 is missing", "cifar-10-python.tar.gz", "data.download")
-
-
-def test_cifar_with_a_wrong_checksum_is_never_unpickled(tmp_path):
-    write_cifar(tmp_path, "CIFAR10")
-    trap = tmp_path / "ran"
-    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Trap(trap)))
-    fails(data_settings("cifar10", tmp_path), "data_batch_1 is damaged", "MD5")
-    assert not trap.exists()
-
-
-def hostile_archive(outside):
-    """A tar file whose every member leads out of the folder that it is unpacked in."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name in ("../escaped", str(outside / "absolute"), "cifar-10-batches-py/../../escaped"):
-            member = tarfile.TarInfo(name)
-            member.size = 4
-            archive.addfile(member, io.BytesIO(b"gone"))
-        for name, kind, target in (
-            ("link", tarfile.SYMTYPE, str(outside)),
-            ("link/through", tarfile.REGTYPE, ""),
-            ("hard", tarfile.LNKTYPE, "/etc/hostname"),
-            ("device", tarfile.CHRTYPE, ""),
-            ("pipe", tarfile.FIFOTYPE, ""),
-        ):
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname, member.devmajor, member.devminor = kind, target, 1, 5
-            archive.addfile(member)
-    return buffer.getvalue()
-
-
-def test_an_archive_that_is_not_the_published_one_is_never_unpacked(tmp_path, monkeypatch):
-    content = hostile_archive(tmp_path)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz"
-        monkeypatch.setattr(load_torchvision().datasets.CIFAR10, "url", address)
-        folder = tmp_path / "data" / "cifar"
-        fails(data_settings("cifar10", folder, download=True), "cifar10 could not be downloaded")
-        server.shutdown()
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cifar", "cifar-10-python.tar.gz", "data"]
-
-
-def test_failed_download_is_one_sentence(tmp_path, monkeypatch):
-    def unreachable(*_, **__):
-        raise urllib.error.URLError("no route to host")
-
-    load_torchvision()
-    from torchvision.datasets import cifar
-
-    monkeypatch.setattr(cifar, "download_and_extract_archive", unreachable)
-    fails(data_settings("cifar100", tmp_path, download=True), "cifar100 could not be downloaded", "no route to host")
-
-
-def test_the_real_images_of_cifar_as_an_image_folder(tmp_path, reference_data):
-    table = pd.read_parquet(reference_data / "cifar10-jpeg.parquet").groupby(["split", "label"]).head(15)
-    for row in table.itertuples():
-        path = tmp_path / row.split / row.label / row.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(row.jpeg)
-    arrays = decode(data_settings("folder", tmp_path, image_size=32, limit=12))
-    assert arrays.train_images.shape == (120, 32, 32, 3) and arrays.test_images.shape == (150, 32, 32, 3)
-    assert arrays.description.classes == tuple(sorted(table["label"].unique()))
-    first = min(row.name for row in table.itertuples() if row.split == "train" and row.label == "airplane")
-    expected = np.asarray(Image.open(tmp_path / "train" / "airplane" / first))
-    np.testing.assert_array_equal(arrays.train_images[0], expected)
-    # The published statistics of CIFAR-10 are 0.49, 0.48, 0.45 and 0.25, 0.24, 0.26.
-    np.testing.assert_allclose(arrays.description.mean, [0.49, 0.48, 0.45], atol=0.05)
-    np.testing.assert_allclose(arrays.description.sd, [0.25, 0.24, 0.26], atol=0.05)
-
-
 # ImageNet16-120
-
-
-class Trap:
-    """Unpickling it runs a command."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.path}",)
 
 
 def write_imagenet16(folder, protocol=2, images=12):
@@ -264,8 +75,8 @@ def test_a_malicious_batch_does_not_run(tmp_path):
     write_imagenet16(tmp_path)
     trap = tmp_path / "ran"
     path = tmp_path / "train_data_batch_3"
-    path.write_bytes(pickle.dumps({"data": Trap(trap)}))
-    fails(data_settings("imagenet16-120", tmp_path), path, "system")
+    path.write_bytes(pickle.dumps({"data": Payload(trap)}))
+    fails(data_settings("imagenet16-120", tmp_path), path, "mkdir, which such a file never holds")
     assert not trap.exists()
 
 
@@ -331,6 +142,23 @@ def write_folder(folder):
             for name in names:
                 (folder / part / label / name).write_bytes(picture(suffix=Path(name).suffix.lower()))
     return folder
+
+
+def test_the_real_images_of_cifar_as_an_image_folder(tmp_path, reference_data):
+    table = pd.read_parquet(reference_data / "cifar10-jpeg.parquet").groupby(["split", "label"]).head(15)
+    for row in table.itertuples():
+        path = tmp_path / row.split / row.label / row.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(row.jpeg)
+    arrays = decode(data_settings("folder", tmp_path, image_size=32, limit=12))
+    assert arrays.train_images.shape == (120, 32, 32, 3) and arrays.test_images.shape == (150, 32, 32, 3)
+    assert arrays.description.classes == tuple(sorted(table["label"].unique()))
+    first = min(row.name for row in table.itertuples() if row.split == "train" and row.label == "airplane")
+    expected = np.asarray(Image.open(tmp_path / "train" / "airplane" / first))
+    np.testing.assert_array_equal(arrays.train_images[0], expected)
+    # The published statistics of CIFAR-10 are 0.49, 0.48, 0.45 and 0.25, 0.24, 0.26.
+    np.testing.assert_allclose(arrays.description.mean, [0.49, 0.48, 0.45], atol=0.05)
+    np.testing.assert_allclose(arrays.description.sd, [0.25, 0.24, 0.26], atol=0.05)
 
 
 def test_folder_sorts_classes_and_files_by_name(tmp_path):

@@ -1,21 +1,15 @@
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.tracking_store import MLFLOW_SETTINGS
-from tests.harness.tracking.runs import reader_of
+from tests.harness.tracking.runs import quiet_mlflow, reader_of
 
 
 @pytest.fixture(scope="session", autouse=True)
 def mlflow_settings() -> Iterator[None]:
-    # The reader below shall be as quiet and as quick to give up as the mirror.
-    saved = dict(os.environ)
-    os.environ.update(MLFLOW_SETTINGS)
-    yield
-    os.environ.clear()
-    os.environ.update(saved)
+    with quiet_mlflow():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,8 @@
 """Runs to mirror, and what MLflow then holds of them."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,23 @@ from harness.cell import EDGE_NAMES, OPERATIONS, RESIDUAL
 from harness.protocol import Board
 from harness.record import Environment, Record, run_folder, write_run
 from harness.tracking import SyncSummary, sync
+from harness.tracking_store import MLFLOW_SETTINGS
 from tests.conftest import TINY_PROTOCOL
 
 EPOCHS = 3
 
 RUN_FILES = ("record.json", "epochs.parquet", "alpha.parquet", "checksums.json")
 PROTOCOL = {**TINY_PROTOCOL, "epochs": EPOCHS}
+
+
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """Let MLflow in the tests be as quiet and as quick to give up as it is in the mirror."""
+    saved = dict(os.environ)
+    os.environ.update(MLFLOW_SETTINGS)
+    yield
+    os.environ.clear()
+    os.environ.update(saved)
 
 
 def board_of(uri: str | None = None, seeds: tuple[int, ...] = (0, 1)) -> Board:

@@ -215,14 +215,19 @@ def test_truth_that_comes_later_is_added_to_the_run_and_changed_truth_replaces_i
     assert reader.history(reader.runs["darts/seed-0"], "truth/cifar10/test") == [(1, 91.25), (2, 92.25), (3, 93.25)]
 
 
-def test_a_run_that_stands_twice_is_cleaned_up(project: Path) -> None:
-    write_one(project, "darts", 0)
-    synced(project)
+def client_and_experiment(project: Path) -> tuple[Any, str]:
     client = reader_of(project).client
     experiment = client.get_experiment_by_name("board")
     assert experiment is not None
-    client.create_run(experiment.experiment_id, tags={"dartsboard.key": "darts/seed-0"}, run_name="twin")
-    own = client.create_run(experiment.experiment_id, run_name="my own experiment")
+    return client, experiment.experiment_id
+
+
+def test_a_run_that_stands_twice_is_cleaned_up(project: Path) -> None:
+    write_one(project, "darts", 0)
+    synced(project)
+    client, experiment = client_and_experiment(project)
+    client.create_run(experiment, tags={"dartsboard.key": "darts/seed-0"}, run_name="twin")
+    own = client.create_run(experiment, run_name="my own experiment")
     assert counts(synced(project)) == {"skipped": 1}
     assert set(reader_of(project).runs) == {"darts/seed-0", "my own experiment"}
     assert client.get_run(own.info.run_id).info.lifecycle_stage == "active"
@@ -231,10 +236,8 @@ def test_a_run_that_stands_twice_is_cleaned_up(project: Path) -> None:
 def test_a_deleted_experiment_comes_back(project: Path) -> None:
     write_one(project, "darts", 0)
     synced(project)
-    client = reader_of(project).client
-    experiment = client.get_experiment_by_name("board")
-    assert experiment is not None
-    client.delete_experiment(experiment.experiment_id)
+    client, experiment = client_and_experiment(project)
+    client.delete_experiment(experiment)
     assert synced(project).message == ""
     assert set(reader_of(project).runs) == {"darts/seed-0"}
 
