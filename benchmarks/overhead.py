@@ -2,9 +2,9 @@
 
     python -m benchmarks.overhead
 
-writes benchmarks/results/overhead.md and .csv. A search under `quick` runs as it is, in a process of its own. Of one
-under `nas-bench-201`, which takes hours on a CPU, each part runs once at full size, on images of noise, and is counted
-as often as it occurs. --quick is a tiny size.
+writes benchmarks/results/overhead.md and .csv. Searches under `quick` run as they are, one in a process of its own and
+then a group side by side. Of one under `nas-bench-201`, which takes hours on a CPU, each part runs once at full size,
+on images of noise, and is counted as often as it occurs. --quick is a tiny size.
 """
 
 import copy
@@ -30,7 +30,10 @@ from benchmarks.page import markdown, page_options, write_page
 from benchmarks.seeds_in_flight import noise
 from harness import record, runner
 from harness.diagnostics import is_due
+from harness.fleet import Run, run_together
 from harness.images import IMAGES, decode, write_cached
+from harness.places import places_for
+from harness.progress import show_runs
 from harness.protocol import Board, load_board
 from harness.tracking import sync
 
@@ -72,6 +75,23 @@ def run_timed(launched: float) -> dict[str, float]:
     return dict(seconds)
 
 
+def run_group_timed(launched: float) -> dict[str, float]:
+    """Search with all seeds of the current folder side by side; return seconds of processors, by part and of all."""
+    board = load_board()
+    runs = [Run(VARIANT, seed) for seed in board.seeds]
+    processors = places_for(board.chosen, None).most
+    with show_runs() as display:
+        outcomes = run_together(board, runs, display)
+    assert all(outcome.good for outcome in outcomes), outcomes
+    tables = [record.read_table(record.run_folder(*run), "epochs") for run in runs]
+    return {
+        "all": (time.time() - launched) * processors,
+        "steps": sum(float(table["seconds"].sum()) for table in tables),
+        "diagnostics": sum(float(table["diagnostics_seconds"].sum()) for table in tables),
+        "MLflow": _sync_seconds(board),
+    }
+
+
 @contextmanager
 def _timed(name: str, seconds: Counter[str], part: str) -> Iterator[None]:
     module, _, function = name.rpartition(".")
@@ -90,7 +110,7 @@ def _timed(name: str, seconds: Counter[str], part: str) -> Iterator[None]:
 
 
 def _sync_seconds(board: Board) -> float:
-    """Return how long it takes to bring one run into a store that exists."""
+    """Return how long it takes to bring all runs into a store that exists."""
     sync(board.model_copy(update={"variants": {}, "baselines": {}}))
     started = time.perf_counter()
     summary = sync(board)
@@ -98,9 +118,9 @@ def _sync_seconds(board: Board) -> float:
     return time.perf_counter() - started
 
 
-def in_a_process() -> dict[str, float]:
-    """Return what `run_timed` measures in a process that starts now, in the current folder."""
-    command = [sys.executable, "-m", f"benchmarks.{NAME}", "--launched", str(time.time())]
+def in_a_process(*options: str) -> dict[str, float]:
+    """Return what a process measures that starts now, in the current folder: `run_timed`, or with --group the group."""
+    command = [sys.executable, "-m", f"benchmarks.{NAME}", *options, "--launched", str(time.time())]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
@@ -126,6 +146,27 @@ def measure_quick(board: Board) -> pd.DataFrame:
         **{part: seconds[part] for part in (*DIAGNOSTICS, "checkpoints", "record", "MLflow", "derivation")},
     }
     return share_table(board.protocol, rows)
+
+
+def measure_group(board: Board, derivation: float) -> pd.DataFrame:
+    """Return a row a part of the searches of all the board's seeds side by side.
+
+    Args:
+        board: under the protocol that it chooses.
+        derivation: seconds of one, which the records do not tell.
+    """
+    with ExitStack() as stack:
+        project_folder(stack, board, lambda: write_cached(IMAGES, decode(board.chosen.data)))
+        seconds = in_a_process("--group")
+    rows = {
+        "steps": seconds["steps"],
+        "diagnostics": seconds["diagnostics"],
+        "MLflow": seconds["MLflow"],
+        "derivation": derivation * len(board.seeds),
+    }
+    inside = seconds["steps"] + seconds["diagnostics"] + rows["derivation"]
+    rows["start, checkpoints, records, idle processors"] = max(0.0, seconds["all"] - inside)
+    return share_table(f"{board.protocol}, {len(board.seeds)} seeds", rows)
 
 
 def measure_paper(board: Board, steps: int) -> pd.DataFrame:
@@ -176,15 +217,17 @@ def share_table(protocol: str, seconds: dict[str, float]) -> pd.DataFrame:
     return pd.DataFrame([*rows, total | {"% of all": 100 * beside / whole}])
 
 
-def document(table: pd.DataFrame, steps: int) -> str:
+def document(table: pd.DataFrame, steps: int, seeds: int) -> str:
     """Return the page without its footer."""
     return f"""# What a search costs beside its steps
 
-One search of `{VARIANT}` in a process of its own. Under the first protocol it runs as it is; in a group (`--seeds`,
-`make run`) the start is shared and shorter. Under the second, an extrapolation: each part runs once at full size, the
-steps {steps} times on images of noise, and is counted as often as it occurs in a search with {TRAINING_IMAGES:,} images
-an epoch. MLflow is the time to bring one run into an SQLite store that exists. The derivation by other rules than the
-variant's own is no part of the search; under the second protocol it was not measured.
+Searches of `{VARIANT}`. Under `quick` one runs as it is in a process of its own, then {seeds} seeds side by side, as
+`--seeds` and `make run` do it: they share their start, and the seconds are those of all processors together, from the
+command to the last record. Under `nas-bench-201`, an extrapolation for one search in a process of its own: each part
+runs once at full size, the steps {steps} times on images of noise, and is counted as often as it occurs in a search
+with {TRAINING_IMAGES:,} images an epoch. MLflow is the time to bring the runs into an SQLite store that exists. The
+derivation by other rules than the variant's own is no part of the search; of the group it is that of one search, times
+the seeds; of `nas-bench-201` it was not measured.
 
 {markdown(table)}
 """
@@ -192,12 +235,14 @@ variant's own is no part of the search; under the second protocol it was not mea
 
 @click.command()
 @click.option("--steps", default=3, show_default=True, type=click.IntRange(min=2), help="Of the second protocol.")
+@click.option("--seeds", default=60, show_default=True, type=click.IntRange(min=1), help="Of the group.")
 @click.option("--launched", type=float, hidden=True)
+@click.option("--group", is_flag=True, hidden=True)
 @page_options
-def main(steps: int, launched: float | None, quick: bool, output: Path | None) -> None:
+def main(steps: int, seeds: int, launched: float | None, group: bool, quick: bool, output: Path | None) -> None:
     """Measure and write the page."""
     if launched is not None:
-        click.echo(json.dumps(run_timed(launched)))
+        click.echo(json.dumps(run_group_timed(launched) if group else run_timed(launched)))
         return
     board = load_board(ROOT / "params.yaml")
     content = board.model_dump(mode="json")
@@ -206,10 +251,15 @@ def main(steps: int, launched: float | None, quick: bool, output: Path | None) -
         content["protocols"]["quick"]["epochs"] = 2
         content["protocols"]["nas-bench-201"] = copy.deepcopy(content["protocols"]["quick"])
         content["protocols"]["nas-bench-201"]["batch_size"] = 16
-        steps = 2
-    protocols = [Board.model_validate(content | {"protocol": name}) for name in ("quick", "nas-bench-201")]
-    table = pd.concat([measure_quick(protocols[0]), measure_paper(protocols[1], steps)], ignore_index=True)
-    write_page(NAME, document(table, steps), table, quick=quick, output=output, packages=("torch", "mlflow", "numpy"))
+        steps, seeds = 2, 2
+    one, paper = (Board.model_validate(content | {"protocol": name}) for name in ("quick", "nas-bench-201"))
+    alone = measure_quick(one)
+    derivation = float(alone.set_index("part").loc["derivation", "seconds"])
+    many = measure_group(one.model_copy(update={"seeds": tuple(range(seeds))}), derivation)
+    table = pd.concat([alone, many, measure_paper(paper, steps)], ignore_index=True)
+    write_page(
+        NAME, document(table, steps, seeds), table, quick=quick, output=output, packages=("torch", "mlflow", "numpy")
+    )
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ def protocol(size: Size, **network: bool) -> Protocol:
             },
             "network": {
                 **{"channels": size.channels, "cells_per_stage": size.cells_per_stage, "drop_path": 0.0},
-                **{"batch_statistics": True, "affine": False, "gradient_checkpointing": False, "compile": False},
+                **{"batch_statistics": True, "affine": False, "gradient_checkpointing": False},
+                **{"compile": False, "cuda_graphs": False},
                 **network,
             },
             **{"epochs": 50, "batch_size": size.batch, "order": "weights-then-alpha"},

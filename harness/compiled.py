@@ -53,7 +53,7 @@ class CompiledCells:
 
     def __call__(self, cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:
         """Return `cell(features, op_weights, controls)`, up to rounding."""
-        if not torch.is_grad_enabled() or not is_regular(controls):
+        if not torch.is_grad_enabled() or not is_regular(controls.active):
             return plain(cell, features, op_weights, controls)
         form = form_of(cell, features, op_weights.matrix, controls)
         if form not in _forms:
@@ -108,12 +108,12 @@ def plain(cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: Ce
     return output
 
 
-def is_regular(controls: CellControls) -> bool:
-    """Whether all edges compute the same operations, at least one.
+def is_regular(active: tuple[tuple[bool, ...], ...]) -> bool:
+    """Whether, by `Controls.active`, all edges compute the same operations, at least one.
 
     Sets of operations that differ from edge to edge are drawn or learned: there are too many to compile each.
     """
-    return len(set(controls.active)) == 1 and any(controls.active[0])
+    return len(set(active)) == 1 and any(active[0])
 
 
 def form_of(cell: MixedCell, features: Tensor, matrix: Tensor, controls: CellControls) -> Hashable:

@@ -1,6 +1,6 @@
 """Many searches at once: a process each, side by side, none able to disturb another.
 
-On CPUs one single-threaded process a core. On a CUDA device the processes share the card.
+On CPUs one single-threaded process a core. On a CUDA device the processes share the card, as many as make it faster.
 """
 
 import math
@@ -23,7 +23,7 @@ from harness import dvc_stages, record, registry, runner
 from harness.baseline import Baseline
 from harness.errors import UserError
 from harness.images import IMAGES, check_cached
-from harness.places import Epoch, Places, memory_of, most_at_once
+from harness.places import Epoch, Places, memory_of, places_for
 from harness.processes import end_with_parent
 from harness.progress import Display, show_runs
 from harness.protocol import Board
@@ -124,7 +124,7 @@ def run_together(
         board: what they run under.
         runs: what to run; one that is finished already is only read.
         display: where they are shown.
-        workers: how many at once; None for as many as the processors (on CUDA: `CUDA_RUNS`) and the memory take.
+        workers: how many at once; None for as many as the processors (on CUDA: the measured speed) and the memory take.
         deadline: a time of `time.monotonic`: no epoch begins that would probably end later.
 
     Raises:
@@ -133,7 +133,7 @@ def run_together(
     """
     runs = list(dict.fromkeys(runs))
     check(board, runs)
-    group = _Group(board, runs, display, Places(workers, most_at_once(board.chosen)), deadline)
+    group = _Group(board, runs, display, places_for(board.chosen, workers), deadline)
     with signals_noted(group.note):
         group.go()
     outcomes = [group.outcomes[run] for run in runs if run in group.outcomes]
@@ -287,7 +287,7 @@ class _Group:
             self.in_progress.add(run)
             self.first_epoch_seconds = max(self.first_epoch_seconds, seconds)
         self.display.advance(str(run), message.row, message.epochs)
-        news = self.places.learn(message)
+        news = self.places.learn(run, message, len(self.running))
         if news and len(self.waiting) + len(self.running) > 1:
             self.display.say(news)
 

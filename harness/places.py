@@ -1,6 +1,7 @@
-"""How many searches a machine takes at once: by its processors, and by its memory once a search shows its need."""
+"""How many searches a machine takes at once: by its processors, its memory, and on a card by measured speed."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,21 @@ from harness import runner
 from harness.processes import usable_cores
 from harness.protocol import Protocol
 
-CUDA_RUNS = 4
-"""Searches that share a CUDA device unless told otherwise."""
+CUDA_RUNS = 16
+"""Searches that share a CUDA device at most, unless told otherwise."""
 CUDA_OVERHEAD = 1 << 30
 """Bytes that a process takes on a CUDA device beside its tensors: context, workspaces, the allocator's slack."""
 
 
-def most_at_once(protocol: Protocol) -> int:
-    """Return how many searches this machine takes at once, memory aside.
+def places_for(protocol: Protocol, told: int | None) -> "Places":
+    """Return the places that this machine has for searches; `told` is their number where a user gives one.
 
     Raises:
         UserError: the protocol's device is not there.
     """
     if protocol.device != "cpu" and runner.choose_device(protocol.device).type == "cuda":
-        return CUDA_RUNS
-    return max(1, usable_cores() // protocol.threads)
+        return Places(told, CUDA_RUNS, Growth())
+    return Places(told, max(1, usable_cores() // protocol.threads))
 
 
 def memory_left() -> float:
@@ -62,12 +63,51 @@ class Epoch:
     """Bytes left on the device beside all who use it."""
 
 
-class Places:
-    """How many searches may run at once: as many as told; else what the memory takes, once the first shows its need."""
+GAIN = 1.1
+"""How much faster twice as many searches must be together to be worth their memory."""
 
-    def __init__(self, told: int | None, most: int):
+
+class Growth:
+    """Finds out how many searches a card does best at once: doubles their number as long as that is faster.
+
+    The measure is one search, the pilot. If an epoch takes it s seconds beside n - 1 others, the card does n / s epochs
+    a second. The first epoch after a change of n began before it and does not count. When the pilot has ended, the
+    number stays.
+    """
+
+    def __init__(self) -> None:
+        self.count = 1
+        self._pilot: Hashable = None
+        self._settled = False
+        self._speed = 0.0
+        self._ended = False
+
+    def learn(self, run: Hashable, seconds: float, running: int) -> None:
+        """Take in that an epoch of a run took so many seconds, with so many running."""
+        self._pilot = run if self._pilot is None else self._pilot
+        if self._ended or run != self._pilot or running < self.count:
+            return
+        if not self._settled:
+            self._settled = True
+            return
+        speed = self.count / seconds
+        if speed >= GAIN * self._speed:
+            self.count, self._speed, self._settled = 2 * self.count, speed, False
+        else:
+            self.count, self._ended = self.count // 2, True
+
+
+class Places:
+    """How many searches may run at once.
+
+    As many as told. Else what the memory takes, once the first shows its need, up to a limit; and no more than `growth`
+    has found good, where there is one.
+    """
+
+    def __init__(self, told: int | None, most: int, growth: Growth | None = None):
         self.told = told
         self.most = most
+        self._growth = growth
         self._memory = 0.0
         self._room: float | None = None
 
@@ -78,16 +118,19 @@ class Places:
             return self.told
         if self._room is None:
             return 1
-        return max(1, int(min(self.most, self._room / self._memory)))
+        good = math.inf if self._growth is None else self._growth.count
+        return max(1, int(min(self.most, self._room / self._memory, good)))
 
-    def learn(self, epoch: Epoch) -> str | None:
-        """Take in what a search needs; return what changes by it, in a line."""
+    def learn(self, run: Hashable, epoch: Epoch, running: int) -> str | None:
+        """Take in what a search needs, and how fast it is beside others; return what changes by it, in a line."""
         if self.told is not None:
             return None
         before, known = self.count, self._room is not None
         if self._room is None:
             self._room = epoch.left + epoch.memory  # as yet this search is alone
         self._memory = max(self._memory, epoch.memory)
+        if self._growth is not None:
+            self._growth.learn(run, epoch.row["seconds"], running)
         if known and self.count == before:
             return None
         fits = f", {self._room / 1e9:.1f} GB are there" if math.isfinite(self._room) else ""

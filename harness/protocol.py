@@ -90,13 +90,16 @@ class NetworkSettings(Settings):
     """Recompute each cell in the backward pass, which saves memory."""
     compile: StrictBool
     """Run the search cells through PyTorch's compiler: same results up to rounding, see docs/speed.md."""
+    cuda_graphs: StrictBool
+    """Launch the passes of a step as CUDA graphs: same results; only on CUDA, see docs/speed.md."""
     drop_path: float = Field(ge=0, lt=1)
     """Probability, at the end, of dropping an operation's output for a sample; it rises linearly from 0."""
 
     @model_validator(mode="after")
     def _kept_or_recomputed(self) -> "NetworkSettings":
-        if self.compile and self.gradient_checkpointing:
-            raise ValueError("compile and gradient_checkpointing exclude each other: set one to false")
+        for faster in ("compile", "cuda_graphs"):
+            if getattr(self, faster) and self.gradient_checkpointing:
+                raise ValueError(f"{faster} and gradient_checkpointing exclude each other: set one to false")
         return self
 
 

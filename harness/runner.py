@@ -275,11 +275,14 @@ def start_search(variant: "Variant", protocol: Protocol, seed: int, images: Imag
     """
     import torch
 
+    from harness.cuda_graphs import check_cuda
     from harness.data import SearchData
     from harness.search import DTYPES, Search
 
     torch.set_num_threads(protocol.threads)
     device = choose_device(protocol.device)
+    if protocol.network.cuda_graphs:
+        check_cuda(device)
     if protocol.precision == "tf32":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True

@@ -17,6 +17,7 @@ from torch import Tensor
 from harness import diagnostics
 from harness.cell import EDGE_NAMES, OPERATIONS, Cell, Shape
 from harness.compiled import CompiledCells
+from harness.cuda_graphs import GraphedPasses
 from harness.data import SearchData
 from harness.derivation import CHEAP_RULES
 from harness.protocol import Protocol
@@ -92,7 +93,10 @@ class Search:
             supernet = self.network(spec)
         supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         supernet.compiled = self._compiled
-        return supernet.to(device=self.device, dtype=self.dtype).train()
+        supernet.to(device=self.device, dtype=self.dtype).train()
+        if self.protocol.network.cuda_graphs:
+            supernet.graphs = GraphedPasses(supernet)
+        return supernet
 
     def _draw_architecture(self) -> dict[str, Tensor]:
         parameters = {}
@@ -159,7 +163,8 @@ class Search:
     def arithmetic(self) -> Iterator[None]:
         """Run the networks in the protocol's precision."""
         enabled = self.protocol.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
+        # No weight is used twice in a pass, and a graph must not find its copies in a cache.
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=False):
             yield
 
     def run_epoch(self) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.func import functional_call
 
 from harness.cell import EDGES, OPERATIONS, SKIP
+from harness.cuda_graphs import with_weights
 from harness.hypergradient import Tensors, constant
 from harness.supernet import Controls, statistics_untouched
 from harness.variant import Moment, Phase
@@ -85,10 +85,12 @@ class Step:
         if not any(value.requires_grad for value in architecture.values()):
             controls = controls.detached()
         with search.arithmetic():
-            if weights is self.weights:
+            if search.supernet.graphs is not None:
+                logits = search.supernet.graphs(weights, images, op_weights, controls)
+            elif weights is self.weights:
                 logits = search.supernet(images, op_weights, controls)
             else:
-                logits = functional_call(search.supernet, dict(weights), (images, op_weights, controls))
+                logits = with_weights(search.supernet, weights, images, op_weights, controls)
         logits = logits.to(search.dtype)
         return F.cross_entropy(logits, labels), logits
 

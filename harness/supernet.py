@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from harness.cell import EDGES, OPERATIONS, Shape
 from harness.compiled import CompiledCells, plain
+from harness.cuda_graphs import GraphedPasses
 from harness.errors import UserError
 from harness.layers import Head, Reduction, Stem
 from harness.mixed_cell import CellControls, MixedCell, OpWeights
@@ -108,6 +109,8 @@ class Supernet(nn.Module):
         self.checkpointing = spec.gradient_checkpointing
         self.compiled: CompiledCells | None = None
         """Runs the cells in the place of PyTorch's operators one by one."""
+        self.graphs: GraphedPasses | None = None
+        """Runs the passes of a step in the place of kernels one by one."""
         shape = spec.shape
         self.stem = Stem(shape)
         self.cells = nn.ModuleList()
@@ -188,13 +191,13 @@ def _recomputation_contexts(cell: nn.Module) -> tuple[AbstractContextManager[Non
 
 @contextmanager
 def twice_differentiable(supernet: Supernet) -> Iterator[None]:
-    """Let passes inside this context be differentiated twice: neither recomputed in the backward pass nor compiled."""
-    kept = supernet.checkpointing, supernet.compiled
-    supernet.checkpointing, supernet.compiled = False, None
+    """Let passes inside this context be differentiated twice: not recomputed later, compiled or recorded."""
+    kept = supernet.checkpointing, supernet.compiled, supernet.graphs
+    supernet.checkpointing, supernet.compiled, supernet.graphs = False, None, None
     try:
         yield
     finally:
-        supernet.checkpointing, supernet.compiled = kept
+        supernet.checkpointing, supernet.compiled, supernet.graphs = kept
 
 
 @contextmanager

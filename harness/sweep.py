@@ -52,7 +52,7 @@ class Placement:
     """The project's on the workers; None for the same path as here."""
     store: Store = "shared"
     together: int | None = None
-    """Seeds that share a GPU, at most; None for `CUDA_RUNS` of harness/places.py."""
+    """Seeds that share a GPU, at most; None for `TOGETHER` of harness/tasks.py."""
 
 
 def sweep(placement: Placement, dry_run: bool = False) -> int:

@@ -9,9 +9,10 @@ from harness.baseline import Baseline
 from harness.costs import Cost
 from harness.engine import Resources, Store, Task
 from harness.fleet import Run
-from harness.places import CUDA_RUNS
 from harness.protocol import Board
 
+TOGETHER = 4
+"""Seeds that share a GPU unless told otherwise: more would spread worse over several GPUs."""
 MEMORY_MARGIN = 1.25
 """What a run is given over the most that was measured, for seeds differ."""
 BASELINE_MEMORY = 1 << 30
@@ -33,7 +34,7 @@ def group_runs(
         runs: what to run.
         costs: of a run of each method; None where nothing is known, and then the passes a step stand for the seconds.
         gpus: whether the workers have GPUs, for `device: auto`.
-        together: how many seeds share a GPU, at most; None for `CUDA_RUNS`.
+        together: how many seeds share a GPU, at most; None for `TOGETHER`.
         store: where the workers find data and leave records.
 
     Raises:
@@ -45,7 +46,7 @@ def group_runs(
     return [
         Task(group, *_needs(board, method, len(group), gpus, costs[method]), store)
         for method, own in seeds.items()
-        for group in _even(own, (together or CUDA_RUNS) if _on_gpu(board, method, gpus) else 1)
+        for group in _even(own, (together or TOGETHER) if _on_gpu(board, method, gpus) else 1)
     ]
 
 

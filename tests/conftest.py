@@ -52,6 +52,7 @@ TINY_PROTOCOL: dict[str, Any] = {
         "affine": False,
         "gradient_checkpointing": False,
         "compile": False,
+        "cuda_graphs": False,
         "drop_path": 0.0,
     },
     "epochs": 3,

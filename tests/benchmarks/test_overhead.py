@@ -26,3 +26,5 @@ def test_a_tiny_size_works(tmp_path) -> None:
     for protocol in ("quick", "nas-bench-201"):
         parts = ("steps", "Hessian", "one-shot accuracies", "checkpoints", "record", "MLflow")
         assert all(table[protocol, part] > 0 for part in parts)
+    parts = ("steps", "diagnostics", "MLflow", "derivation", "start, checkpoints, records, idle processors")
+    assert all(table["quick, 2 seeds", part] > 0 for part in parts)

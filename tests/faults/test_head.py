@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 
 from harness import dvc_stages
 from harness.checkpoint import unfinished
+from harness.errors import UserError
 from harness.fleet import PROCESSES, warm_up
 from harness.protocol import load_board
 from harness.sweep import Placement, sweep
 from tests.conftest import ROOT, tiny_params
 from tests.faults.searching import Result, assert_nothing_half_written, assert_same, finish, kill_after, result
 from tests.harness.sweeping import forget_stages, prepare_sweep
+from tests.harness.test_fleet import wait_until
 
 EPOCHS = 8
 LONGEST_SECONDS = 15.0
@@ -87,6 +90,27 @@ def kill_at_random(folder: Path, kills: int, seed: int) -> dict[str, int]:
         if counts["kills"] == kills:
             return counts
         forget_all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_head_that_is_told_to_end_does_so_and_the_next_goes_on(folder: Path, number: signal.Signals) -> None:
+    undisturbed = results_alone(folder)
+    head = start_head(folder)
+    wait_until(lambda: bool(unfinished()))
+    with pytest.raises(UserError, match=rf"a sweep of this project is at work already \(process {head.pid}\)"):
+        sweep(Placement())
+    assert head.pid is not None
+    os.kill(head.pid, number)
+    head.join(timeout=5)
+    assert head.exitcode == 128 + number
+    assert_nothing_half_written()
+    head = start_head(folder)
+    head.join()
+    assert head.exitcode == 0
+    for run, found in all_results().items():
+        assert_same(found, undisturbed[run])
+    assert dvc_stages.stale() == []
 
 
 @pytest.mark.slow

@@ -269,7 +269,7 @@ protocols:
        crop_padding: 0, flip: false, cutout: 0, cutout_ramp: false}
     network:
       {channels: 2, cells_per_stage: 1, batch_statistics: true, affine: false, gradient_checkpointing: false,
-       compile: false, drop_path: 0.0}
+       compile: false, cuda_graphs: false, drop_path: 0.0}
     epochs: 1
     batch_size: 4
     order: alpha-then-weights

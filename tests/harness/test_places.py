@@ -1,8 +1,11 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from harness import places
-from harness.places import Epoch, Places
+from harness.places import Epoch, Growth, Places
 from harness.processes import usable_cores
 from harness.protocol import load_board
 
@@ -14,22 +17,73 @@ class TestPlaces:
     def test_one_until_the_first_shows_its_need_then_what_fits(self) -> None:
         found = Places(None, most=8)
         assert found.count == 1
-        assert found.learn(self.epoch(2e9, 5e9)) == "3 at once of at most 8: a search takes 2.00 GB, 7.0 GB are there"
+        assert (
+            found.learn("a", self.epoch(2e9, 5e9), 1)
+            == "3 at once of at most 8: a search takes 2.00 GB, 7.0 GB are there"
+        )
         assert found.count == 3
-        assert found.learn(self.epoch(2.1e9, 0)) is None  # what is left then, the others have taken
-        assert found.learn(self.epoch(3e9, 0)) == "2 at once of at most 8: a search takes 3.00 GB, 7.0 GB are there"
+        assert found.learn("a", self.epoch(2.1e9, 0), 3) is None  # what is left then, the others have taken
+        assert (
+            found.learn("a", self.epoch(3e9, 0), 3)
+            == "2 at once of at most 8: a search takes 3.00 GB, 7.0 GB are there"
+        )
 
     def test_never_more_than_the_machine_takes_and_never_none(self) -> None:
         found = Places(None, most=2)
-        found.learn(self.epoch(1.0, 100.0))
+        found.learn("a", self.epoch(1.0, 100.0), 1)
         assert found.count == 2
         found = Places(None, most=2)
-        found.learn(self.epoch(100.0, 1.0))
+        found.learn("a", self.epoch(100.0, 1.0), 1)
         assert found.count == 1
 
     def test_as_many_as_told(self) -> None:
         found = Places(5, most=2)
-        assert (found.learn(self.epoch(100.0, 1.0)), found.count) == (None, 5)
+        assert (found.learn("a", self.epoch(100.0, 1.0), 5), found.count) == (None, 5)
+
+
+def settled(seconds_beside_others: Callable[[int], float], most: int = 16, memory: float = 1.0) -> tuple[int, int]:
+    """Run enough epochs of a pilot, beside as many others as there are places; return the number of places, and the
+    most that there ever were."""
+    found = Places(None, most, Growth())
+    seen = 1
+    for _ in range(30):
+        running = found.count
+        row = {"seconds": seconds_beside_others(running)}
+        found.learn("pilot", Epoch(row, 50, memory, 100.0 - memory), running)
+        found.learn("other", Epoch({"seconds": 1e-6}, 50, memory, 0.0), running)
+        seen = max(seen, found.count)
+    return found.count, seen
+
+
+class TestGrowth:
+    @pytest.mark.parametrize("enough", [1, 2, 4, 8, 16])
+    def test_grows_until_more_are_no_faster(self, enough: int) -> None:
+        places, seen = settled(lambda running: max(1.0, running / enough))
+        assert (places, seen) == (enough, min(2 * enough, 16))
+
+    def test_a_little_faster_is_not_worth_it(self) -> None:
+        assert settled(lambda running: 0.95 * running if running > 1 else 1.0) == (1, 2)
+
+    def test_not_beyond_what_the_memory_takes_or_the_limit(self) -> None:
+        assert settled(lambda running: 1.0, memory=30.0) == (3, 3)
+        assert settled(lambda running: 1.0, most=5) == (5, 5)
+
+    def test_the_first_epoch_after_a_change_does_not_count(self) -> None:
+        found = Growth()
+        for seconds, count in ((99.0, 1), (1.0, 2), (1e-3, 2), (1.5, 4), (1e-3, 4), (4.0, 2), (1e-3, 2)):
+            found.learn("pilot", seconds, found.count)
+            assert found.count == count
+
+    def test_waits_until_all_places_are_taken(self) -> None:
+        found = Growth()
+        for _ in range(9):
+            found.learn("pilot", 1.0, 1)
+        assert found.count == 2
+
+    def test_cpus_take_all_at_once(self, project: Path) -> None:
+        found = places.places_for(load_board().chosen, None)
+        found.learn("a", Epoch({"seconds": 1.0}, 3, 1.0, 1e9), 1)
+        assert found.count == usable_cores()
 
 
 class TestMachine:
@@ -43,8 +97,8 @@ class TestMachine:
 
     def test_searches_of_more_threads_are_fewer(self, project: Path) -> None:
         protocol = load_board().chosen.model_copy(update={"threads": usable_cores()})
-        assert places.most_at_once(protocol) == 1
-        assert places.most_at_once(load_board().chosen) == usable_cores()
+        assert places.places_for(protocol, None).most == 1
+        assert places.places_for(load_board().chosen, None).most == usable_cores()
 
     def test_memory_of_the_machine(self, tmp_path: Path) -> None:
         file = tmp_path / "meminfo"

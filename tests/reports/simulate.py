@@ -40,7 +40,7 @@ PROTOCOL: dict[str, Any] = {
     },
     "network": {
         "channels": 8, "cells_per_stage": 1, "batch_statistics": True, "affine": False,
-        "gradient_checkpointing": False, "compile": False, "drop_path": 0.0,
+        "gradient_checkpointing": False, "compile": False, "cuda_graphs": False, "drop_path": 0.0,
     },
     "epochs": 20, "batch_size": 32, "order": "alpha-then-weights",
     "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0005, "clip": 5.0},

@@ -39,7 +39,7 @@ def tiny_search(method: type[Variant], settings: dict | None = None, seed: int =
         _images(protocol.data.model_dump_json()),
         protocol.data,
         batch_size=protocol.batch_size,
-        device="cpu",
+        device=protocol.device,
         dtype=DTYPES[protocol.precision],
         seed=seed,
         epochs=protocol.epochs,
