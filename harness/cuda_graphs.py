@@ -4,13 +4,14 @@ A step launches thousands of small kernels, and a fast card waits for the host t
 kernels of a forward pass, another those of its backward pass, with the memory that they read and write; each is then
 one launch. Every kind of pass has graphs of its own: the weight step differentiates by the weights, the alpha step by
 the op weights. What is new or rare runs kernel by kernel. The way is that of `torch.cuda.make_graphed_callables`, with
-three differences: the network's own weights are never written to, gradients that were given out stay what they are,
-and a pass whose memory was used again refuses its backward pass.
+three differences: weights that are not the network's have memory of their own, gradients that were given out stay what
+they are, and a pass whose memory was used again refuses its backward pass. Weights must not change between the two.
 
 The recording and replaying on a card (`CudaGraphs`) has never run on one. Tests put in its place a recorder of
 operators, which shows that a replay depends on nothing but the memory of a pass.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from harness.supernet import Controls, Supernet
 
 LIMIT = 8
-"""Kinds of passes of one supernet that are kept as graphs. Each takes the memory of a pass."""
+"""Kinds of passes of one supernet that are kept as graphs."""
+
+RECORDED_AT = 2
+"""The meeting at which a kind is recorded: one that comes once is not worth it."""
 
 WARM_UPS = 3
 """Passes before the recording, in which libraries choose algorithms and allocate what they keep."""
@@ -43,7 +47,7 @@ class Graph(Protocol):
 
 
 class Graphs(Protocol):
-    """Records the work of one kind of pass."""
+    """Records work. All that one of them records shares its memory."""
 
     def warm_up(self) -> AbstractContextManager[None]:
         """Surround passes that are not recorded."""
@@ -57,21 +61,21 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()
 
     @contextmanager
     def warm_up(self) -> Iterator[None]:
-        """Run on a stream of its own, as recording does."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        """Run on the stream of the recording."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             yield
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self._stream)
 
     @contextmanager
     def record(self) -> Iterator[Graph]:
         """Record without running."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             yield graph
 
 
@@ -82,24 +86,31 @@ class GraphedPasses:
 
     def __init__(self, supernet: "Supernet"):
         """Know the supernet; nothing is recorded yet."""
-        self._supernet = supernet
+        self.supernet = supernet
         self._own = {name: weight.data_ptr() for name, weight in supernet.named_parameters()}
         self._norms = [module for module in supernet.modules() if isinstance(module, nn.BatchNorm2d)]
+        self._graphs: Graphs | None = None
+        self._met: Counter[Hashable] = Counter()
         self._known: dict[Hashable, _Pass] = {}
+        self.pending: object = None
+        """The pass whose memory is still there for its gradients. One at a time: all share theirs."""
 
     def __call__(self, weights: Tensors, images: Tensor, op_weights: Tensor, controls: "Controls") -> Tensor:
         """Return the logits of the supernet with these weights: the same numbers, differentiable once."""
         inputs = {"images": images, "op_weights": op_weights, **_tensors_of(controls), **_prefixed(weights)}
         differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in inputs.values())
         if not differentiated or not is_regular(controls.active):
-            return with_weights(self._supernet, weights, images, op_weights, controls)
+            return with_weights(self.supernet, weights, images, op_weights, controls)
         # Memory that is the network's must stay so, and other weights must not be written into it.
         own = all(weight.data_ptr() == self._own[name] for name, weight in weights.items())
         kind = self._kind(inputs, controls, own)
         if kind not in self._known:
-            if len(self._known) >= LIMIT:
-                return with_weights(self._supernet, weights, images, op_weights, controls)
-            self._known[kind] = _Pass(self._supernet, self._norms, self.recorder(), inputs, controls, own)
+            self._met[kind] += 1
+            if self._met[kind] < RECORDED_AT or len(self._known) >= LIMIT:
+                return with_weights(self.supernet, weights, images, op_weights, controls)
+            self._graphs = self._graphs or self.recorder()
+            with _statistics_kept(self._norms):
+                self._known[kind] = _Pass(self, self._graphs, inputs, controls, own)
         logits: Tensor = _Replay.apply(self._known[kind], *inputs.values())
         return logits
 
@@ -108,8 +119,8 @@ class GraphedPasses:
         layouts = tuple((name, one.shape, one.stride(), one.dtype, one.requires_grad) for name, one in inputs.items())
         device = inputs["images"].device.type
         return (
-            *(layouts, controls.active, own, self._supernet.training),
-            *(tuple(norm.momentum for norm in self._norms), self._supernet.compiled is None),
+            *(layouts, controls.active, own, self.supernet.training),
+            *(tuple(norm.momentum for norm in self._norms), self.supernet.compiled is None),
             *(torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)),
         )
 
@@ -117,56 +128,59 @@ class GraphedPasses:
 class _Pass:
     """One kind of pass: its graphs, and the memory that they read and write."""
 
-    def __init__(
-        self,
-        supernet: "Supernet",
-        norms: Sequence[nn.BatchNorm2d],
-        graphs: Graphs,
-        inputs: Tensors,
-        controls: "Controls",
-        own: bool,
-    ):
-        self._inputs = {name: _memory_for(one, shared=own and name.startswith(WEIGHT)) for name, one in inputs.items()}
+    def __init__(self, owner: GraphedPasses, graphs: Graphs, inputs: Tensors, controls: "Controls", own_weights: bool):
+        self._owner = owner
+        self._inputs = {
+            name: _memory_for(one, shared=own_weights and name.startswith(WEIGHT)) for name, one in inputs.items()
+        }
         self._wanted = [position for position, one in enumerate(self._inputs.values()) if one.requires_grad]
-        self._loads = 0
-        with _statistics_kept(norms):
-            with graphs.warm_up():
-                for _ in range(WARM_UPS):
-                    logits = self._forward(supernet, controls)
-                    self._backward(logits, torch.ones_like(logits))
-            with graphs.record() as self._forward_graph:
-                self._logits = self._forward(supernet, controls)
-            self._slope = torch.empty_like(self._logits)
-            with graphs.record() as self._backward_graph:
-                self._gradients = self._backward(self._logits, self._slope)
-        self._logits = self._logits.detach()
+        for _ in range(WARM_UPS):
+            self._warm_up(graphs, controls)
+        with graphs.record() as self._forward_graph:
+            logits = self._forward(controls)
+        self._slope = torch.empty_like(logits)
+        with graphs.record() as self._backward_graph:
+            self._gradients = self._backward(logits, self._slope)
+        self._logits = logits.detach()
 
-    def _forward(self, supernet: "Supernet", controls: "Controls") -> Tensor:
+    def _warm_up(self, graphs: Graphs, controls: "Controls") -> None:
+        with graphs.warm_up():
+            logits = self._forward(controls)
+            self._backward(logits, torch.ones_like(logits))
+
+    def _forward(self, controls: "Controls") -> Tensor:
         held = replace(controls, **_controls_from(self._inputs, controls))
         weights = {name.removeprefix(WEIGHT): one for name, one in self._inputs.items() if name.startswith(WEIGHT)}
-        return with_weights(supernet, weights, self._inputs["images"], self._inputs["op_weights"], held)
+        images, op_weights = self._inputs["images"], self._inputs["op_weights"]
+        return with_weights(self._owner.supernet, weights, images, op_weights, held)
 
     def _backward(self, logits: Tensor, slope: Tensor) -> tuple[Tensor | None, ...]:
         inputs = list(self._inputs.values())
-        return torch.autograd.grad(logits, [inputs[at] for at in self._wanted], slope, allow_unused=True)
+        # As outside of a graph: losses are differentiated in their own precision.
+        with torch.autocast(logits.device.type, enabled=False):
+            return torch.autograd.grad(logits, [inputs[at] for at in self._wanted], slope, allow_unused=True)
 
-    def run(self, inputs: Sequence[Tensor]) -> tuple[Tensor, int]:
-        """Return the logits, and the number of this pass."""
+    def run(self, inputs: Sequence[Tensor]) -> tuple[Tensor, object]:
+        """Return the logits, and what names this pass."""
         pairs = zip(self._inputs.values(), inputs, strict=True)
         moved = [(held, given) for held, given in pairs if held.data_ptr() != given.data_ptr()]
         torch._foreach_copy_([held.detach() for held, _ in moved], [given.detach() for _, given in moved])
         self._forward_graph.replay()
-        self._loads += 1
-        return self._logits.clone(), self._loads
+        self._owner.pending = object()
+        return self._logits.clone(), self._owner.pending
 
-    def gradients(self, slope: Tensor, number: int) -> list[Tensor | None]:
-        """Return the gradient for each input of pass `number`; None for one that is not differentiated by.
+    def gradients(self, slope: Tensor, name: object) -> list[Tensor | None]:
+        """Return the gradient for each input of a pass; None for one that is not differentiated by.
 
         Raises:
-            RuntimeError: a later pass has overwritten what this one left for its gradients.
+            RuntimeError: what the pass left for its gradients is used up, by them or by another pass.
         """
-        if number != self._loads:
-            raise RuntimeError("another pass of the same kind ran before this one was differentiated")
+        if name is not self._owner.pending:
+            raise RuntimeError(
+                "network.cuda_graphs: a pass was differentiated twice, or after another one; differentiate the first "
+                "before the second begins"
+            )
+        self._owner.pending = None
         self._slope.copy_(slope)
         self._backward_graph.replay()
         found = [gradient for gradient in self._gradients if gradient is not None]
@@ -186,7 +200,7 @@ class _Replay(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, recorded: _Pass, *inputs: Tensor) -> Tensor:
         """Return the logits."""
-        logits, ctx.number = recorded.run(inputs)
+        logits, ctx.name = recorded.run(inputs)
         ctx.recorded = recorded
         return logits
 
@@ -194,7 +208,7 @@ class _Replay(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of all inputs."""
-        return (None, *ctx.recorded.gradients(slope, ctx.number))
+        return (None, *ctx.recorded.gradients(slope, ctx.name))
 
 
 WEIGHT = "weight/"

@@ -281,13 +281,15 @@ class _Group:
             del self.running[channel]
             channel.close()
             self.outcomes[run] = message
+            self.places.end(run)
             self.display.end(str(run), str(message))
             return
         if run not in self.in_progress:
             self.in_progress.add(run)
             self.first_epoch_seconds = max(self.first_epoch_seconds, seconds)
         self.display.advance(str(run), message.row, message.epochs)
-        news = self.places.learn(run, message, len(self.running))
+        at_work = sum(other in self.in_progress for other, _, _ in self.running.values())
+        news = self.places.learn(run, message, at_work)
         if news and len(self.waiting) + len(self.running) > 1:
             self.display.say(news)
 

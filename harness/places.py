@@ -71,21 +71,22 @@ class Growth:
     """Finds out how many searches a card does best at once: doubles their number as long as that is faster.
 
     The measure is one search, the pilot. If an epoch takes it s seconds beside n - 1 others, the card does n / s epochs
-    a second. The first epoch after a change of n began before it and does not count. When the pilot has ended, the
-    number stays.
+    a second. The first epoch after a change of n began before it and does not count. When the pilot ends, another goes
+    on from the number that was reached. A pilot whose epochs become longer by themselves stops the growth early.
     """
 
     def __init__(self) -> None:
         self.count = 1
+        self.ended = False
+        """Whether more were no faster."""
         self._pilot: Hashable = None
         self._settled = False
         self._speed = 0.0
-        self._ended = False
 
     def learn(self, run: Hashable, seconds: float, running: int) -> None:
-        """Take in that an epoch of a run took so many seconds, with so many running."""
+        """Take in that an epoch of a run took so many seconds, with so many at work."""
         self._pilot = run if self._pilot is None else self._pilot
-        if self._ended or run != self._pilot or running < self.count:
+        if self.ended or run != self._pilot or running < self.count:
             return
         if not self._settled:
             self._settled = True
@@ -94,7 +95,12 @@ class Growth:
         if speed >= GAIN * self._speed:
             self.count, self._speed, self._settled = 2 * self.count, speed, False
         else:
-            self.count, self._ended = self.count // 2, True
+            self.count, self.ended = self.count // 2, True
+
+    def end(self, run: Hashable) -> None:
+        """Take in that a run has ended."""
+        if run == self._pilot:
+            self._pilot, self._settled, self._speed = None, False, 0.0
 
 
 class Places:
@@ -133,8 +139,15 @@ class Places:
             self._growth.learn(run, epoch.row["seconds"], running)
         if known and self.count == before:
             return None
+        if self._growth is not None and self._growth.ended and self.count == self._growth.count:
+            return f"{self.count} at once: more are no faster"
         fits = f", {self._room / 1e9:.1f} GB are there" if math.isfinite(self._room) else ""
         return f"{self.count} at once of at most {self.most}: a search takes {self._memory / 1e9:.2f} GB{fits}"
+
+    def end(self, run: Hashable) -> None:
+        """Take in that a run has ended."""
+        if self._growth is not None:
+            self._growth.end(run)
 
 
 def memory_of(row: dict[str, Any]) -> tuple[float, float]:
@@ -143,5 +156,6 @@ def memory_of(row: dict[str, Any]) -> tuple[float, float]:
     import torch
 
     if torch.cuda.is_initialized():
-        return row["peak_memory_bytes"] + CUDA_OVERHEAD, torch.cuda.mem_get_info()[0]
+        # What graphs have set aside counts as reserved only.
+        return torch.cuda.max_memory_reserved() + CUDA_OVERHEAD, torch.cuda.mem_get_info()[0]
     return row["peak_memory_bytes"], memory_left()

@@ -130,6 +130,7 @@ class Search:
         self.supernet = self._build(decision.spec)
         if decision.transfer is not None:
             decision.transfer(old, self.supernet)
+        old.graphs = None  # their memory is the card's, and a cycle of references would keep it for a while
         if decision.fresh_alpha:
             self.architecture = self._draw_architecture()
         if decision.epochs is not None:

@@ -74,6 +74,29 @@ class TestGrowth:
             found.learn("pilot", seconds, found.count)
             assert found.count == count
 
+    def test_another_goes_on_when_the_pilot_has_ended(self) -> None:
+        found = Growth()
+        for run, seconds, count in (("a", 1.0, 1), ("a", 1.0, 2), ("a", 1.0, 2), ("a", 1.0, 4)):
+            found.learn(run, seconds, found.count)
+            assert found.count == count
+        found.end("other")
+        found.learn("b", 9.0, 4)
+        found.end("a")
+        # A search of a slower method: its first speed is compared with none.
+        for run, seconds, count in (("b", 9.0, 4), ("b", 9.0, 8), ("b", 9.0, 8), ("b", 17.0, 4), ("b", 1e-3, 4)):
+            found.learn(run, seconds, found.count)
+            assert found.count == count
+
+    def test_says_why_it_grows_no_more(self) -> None:
+        found = Places(None, 16, Growth())
+        lines = [
+            found.learn("a", Epoch({"seconds": seconds}, 9, 2e9, 78e9), found.count) for seconds in (9.0, 1.0, 9.0, 1.9)
+        ]
+        first, second, *_, last = lines
+        assert first == "1 at once of at most 16: a search takes 2.00 GB, 80.0 GB are there"
+        assert second == "2 at once of at most 16: a search takes 2.00 GB, 80.0 GB are there"
+        assert last == "1 at once: more are no faster"
+
     def test_waits_until_all_places_are_taken(self) -> None:
         found = Growth()
         for _ in range(9):
