@@ -87,8 +87,7 @@ class GraphedPasses:
     def __init__(self, supernet: "Supernet"):
         """Know the supernet; nothing is recorded yet."""
         self.supernet = supernet
-        self._own = {name: weight.data_ptr() for name, weight in supernet.named_parameters()}
-        self._norms = [module for module in supernet.modules() if isinstance(module, nn.BatchNorm2d)]
+        self._own = {name: weight.data_ptr() for name, weight in supernet.weights.items()}
         self._graphs: Graphs | None = None
         self._met: Counter[Hashable] = Counter()
         self._known: dict[Hashable, _Pass] = {}
@@ -109,7 +108,7 @@ class GraphedPasses:
             if self._met[kind] < RECORDED_AT or len(self._known) >= LIMIT:
                 return with_weights(self.supernet, weights, images, op_weights, controls)
             self._graphs = self._graphs or self.recorder()
-            with _statistics_kept(self._norms):
+            with _statistics_kept(self.supernet.norms):
                 self._known[kind] = _Pass(self, self._graphs, inputs, controls, own)
         logits: Tensor = _Replay.apply(self._known[kind], *inputs.values())
         return logits
@@ -120,7 +119,7 @@ class GraphedPasses:
         device = inputs["images"].device.type
         return (
             *(layouts, controls.active, own, self.supernet.training),
-            *(tuple(norm.momentum for norm in self._norms), self.supernet.compiled is None),
+            *(tuple(norm.momentum for norm in self.supernet.norms), self.supernet.compiled is None),
             *(torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)),
         )
 

@@ -65,6 +65,11 @@ class Head(nn.Module):
         return logits
 
 
+def tracked_norms(module: nn.Module) -> tuple[nn.BatchNorm2d, ...]:
+    """Return the batch norms of a module that keep running statistics."""
+    return tuple(each for each in module.modules() if isinstance(each, nn.BatchNorm2d) and each.track_running_stats)
+
+
 def average_pool(features: Tensor) -> Tensor:
     """3x3 average pooling of stride 1 that does not count the padding; keeps the shape."""
     if torch.compiler.is_compiling() and features.device.type == "cpu":

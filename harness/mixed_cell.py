@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.cell import CONV1, CONV3, EDGES, OPERATIONS, POOL, SKIP
-from harness.layers import KERNEL_SIZE, ConvolutionBlock, average_pool, shuffle_channels
+from harness.layers import KERNEL_SIZE, ConvolutionBlock, average_pool, shuffle_channels, tracked_norms
 
 COLUMN = {operation: column for column, operation in enumerate(OPERATIONS)}
 LEAVING = tuple(tuple(edge for edge, (source, _) in enumerate(EDGES) if source == node) for node in range(3))
@@ -76,6 +76,7 @@ class MixedCell(nn.Module):
             blocks.append(of_edge)
         self.blocks = tuple(blocks)
         """[edge][operation]: the same modules as in `edges`, quicker to reach."""
+        self.norms = tracked_norms(self)
 
     def forward(self, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:
         """Map [batch, channels, height, width] to the same shape."""

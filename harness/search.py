@@ -233,7 +233,7 @@ class Search:
         for weight, found in zip(step.weights.values(), step.weight_gradients(), strict=True):
             weight.grad = found
         clip = self.protocol.weights.clip
-        norm = torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), math.inf if clip is None else clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.supernet.weights.values(), math.inf if clip is None else clip)
         self.meter.count("gradient norm", norm)
         self.meter.count("clipped", (norm > clip) if clip is not None else 0.0)
         self.meter.count("weight steps", 1.0)

@@ -1,7 +1,6 @@
 """One step of the search: two batches, and pure functions of (weights, architecture) on them."""
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,10 +30,10 @@ class Step:
         self.valid_batch = valid_batch
         self._controls: dict[Phase, Controls] = {}
 
-    @cached_property
-    def weights(self) -> dict[str, Tensor]:
+    @property
+    def weights(self) -> Tensors:
         """The supernet's weights by name."""
-        return dict(self.search.supernet.named_parameters())
+        return self.search.supernet.weights
 
     @property
     def architecture(self) -> dict[str, Tensor]:

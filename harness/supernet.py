@@ -18,7 +18,7 @@ from harness.cell import EDGES, OPERATIONS, Shape
 from harness.compiled import CompiledCells, plain
 from harness.cuda_graphs import GraphedPasses
 from harness.errors import UserError
-from harness.layers import Head, Reduction, Stem
+from harness.layers import Head, Reduction, Stem, tracked_norms
 from harness.mixed_cell import CellControls, MixedCell, OpWeights
 
 EVERY_OPERATION = ((True,) * len(OPERATIONS),) * len(EDGES)
@@ -123,6 +123,10 @@ class Supernet(nn.Module):
                 for _ in range(shape.cells_per_stage)
             )
         self.head = Head(shape)
+        # Found once: to look through a large network takes milliseconds, and is asked for in every step.
+        self.norms = tracked_norms(self)
+        self.weights = dict(self.named_parameters())
+        """The weights by name."""
 
     def forward(self, images: Tensor, op_weights: Tensor, controls: Controls | None = None) -> Tensor:
         """Map images to logits.
@@ -185,7 +189,7 @@ def _checkpointed(cell: MixedCell, features: Tensor, op_weights: OpWeights, cont
     return output
 
 
-def _recomputation_contexts(cell: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+def _recomputation_contexts(cell: MixedCell) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     return nullcontext(), statistics_untouched(cell)
 
 
@@ -201,14 +205,13 @@ def twice_differentiable(supernet: Supernet) -> Iterator[None]:
 
 
 @contextmanager
-def statistics_untouched(module: nn.Module) -> Iterator[None]:
+def statistics_untouched(network: Supernet | MixedCell) -> Iterator[None]:
     """Let passes inside this context leave the running statistics of all batch norms as they are."""
-    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats]
-    kept = [norm.momentum for norm in norms]
-    for norm in norms:
+    kept = [norm.momentum for norm in network.norms]
+    for norm in network.norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, kept, strict=True):
+        for norm, momentum in zip(network.norms, kept, strict=True):
             norm.momentum = momentum
