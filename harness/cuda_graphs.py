@@ -160,7 +160,7 @@ class _Pass:
             return torch.autograd.grad(logits, [inputs[at] for at in self._wanted], slope, allow_unused=True)
 
     def run(self, inputs: Sequence[Tensor]) -> tuple[Tensor, object]:
-        """Return the logits, and what names this pass."""
+        """Return the logits, and a token of this pass."""
         pairs = zip(self._inputs.values(), inputs, strict=True)
         moved = [(held, given) for held, given in pairs if held.data_ptr() != given.data_ptr()]
         torch._foreach_copy_([held.detach() for held, _ in moved], [given.detach() for _, given in moved])
@@ -168,13 +168,13 @@ class _Pass:
         self._owner.pending = object()
         return self._logits.clone(), self._owner.pending
 
-    def gradients(self, slope: Tensor, name: object) -> list[Tensor | None]:
-        """Return the gradient for each input of a pass; None for one that is not differentiated by.
+    def gradients(self, slope: Tensor, token: object) -> list[Tensor | None]:
+        """Return the gradient for each input of the pass with this token; None for one that is not differentiated by.
 
         Raises:
             RuntimeError: what the pass left for its gradients is used up, by them or by another pass.
         """
-        if name is not self._owner.pending:
+        if token is not self._owner.pending:
             raise RuntimeError(
                 "network.cuda_graphs: a pass was differentiated twice, or after another one; differentiate the first "
                 "before the second begins"
@@ -199,7 +199,7 @@ class _Replay(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, recorded: _Pass, *inputs: Tensor) -> Tensor:
         """Return the logits."""
-        logits, ctx.name = recorded.run(inputs)
+        logits, ctx.token = recorded.run(inputs)
         ctx.recorded = recorded
         return logits
 
@@ -207,7 +207,7 @@ class _Replay(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of all inputs."""
-        return (None, *ctx.recorded.gradients(slope, ctx.name))
+        return (None, *ctx.recorded.gradients(slope, ctx.token))
 
 
 WEIGHT = "weight/"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -23,11 +24,12 @@ from harness.cuda_graphs import CudaGraphs, GraphedPasses, check_cuda
 from harness.determinism import deterministic_algorithms
 from harness.errors import UserError
 from harness.hypergradient import constant
-from harness.protocol import NetworkSettings, validate
+from harness.protocol import NetworkSettings, load_board, validate
+from harness.runner import run_search
 from harness.search import Search
 from harness.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, statistics_untouched
 from harness.variant import Rebuild, Variant
-from tests.conftest import TINY_PROTOCOL
+from tests.conftest import TINY_PROTOCOL, tiny_params, write_params
 from tests.variants.searches import tiny_search
 from variants.darts import Darts
 from variants.pc_darts import PcDarts
@@ -399,6 +401,15 @@ def test_no_more_kinds_than_the_limit(supernet: Supernet, recorders, monkeypatch
 
 
 # Settings
+
+
+def test_a_search_on_a_cpu_ends_with_a_sentence_before_its_first_step(project: Path) -> None:
+    content = tiny_params()
+    content["protocols"]["tiny"]["network"]["cuda_graphs"] = True
+    write_params(project, content)
+    with pytest.raises(UserError, match=r"network\.cuda_graphs: expected false on the device 'cpu'"):
+        run_search(load_board(), "darts", 0)
+    assert not Path("runs").exists()
 
 
 def test_needs_cuda() -> None:
