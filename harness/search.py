@@ -15,11 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness import diagnostics
-from harness.cell import EDGE_NAMES, OPERATIONS, Cell, Shape
+from harness.alpha_rows import alpha_rows
+from harness.cell import OPERATIONS, Cell, Shape
 from harness.compiled import CompiledCells
 from harness.cuda_graphs import GraphedPasses
 from harness.data import SearchData
 from harness.derivation import CHEAP_RULES
+from harness.meter import Meter
 from harness.protocol import Protocol
 from harness.steps import Batch, Step
 from harness.streams import stream, torch_seed
@@ -27,32 +29,6 @@ from harness.supernet import Supernet, SupernetSpec, nonzero_operations, statist
 from harness.variant import Moment, Phase, Rebuild, Stop, Variant
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.float32}
-
-
-class Meter:
-    """Sums of an epoch, kept on the device so that no step waits for the host."""
-
-    def __init__(self, device: torch.device):
-        self._sums: dict[str, Tensor] = {}
-        self._device = device
-
-    def count(self, name: str, amount: Tensor | float) -> None:
-        """Add to one sum."""
-        value = torch.as_tensor(amount, dtype=torch.float64, device=self._device).detach()
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
-
-    def add(self, half: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one batch of one half of the data."""
-        self.count(f"{half}/loss", loss)
-        self.count(f"{half}/correct", (logits.detach().argmax(dim=1) == labels).sum())
-        self.count(f"{half}/images", float(len(labels)))
-        self.count(f"{half}/batches", 1.0)
-
-    def ratio(self, above: str, below: str) -> float:
-        """Return one sum over another; NaN where nothing was counted."""
-        if below not in self._sums:
-            return math.nan
-        return float(self._sums[above] / self._sums[below])
 
 
 class Search:
@@ -184,7 +160,7 @@ class Search:
         row["seconds"] = time.perf_counter() - self._seconds_compiling - started
         row["peak_memory_bytes"] = peak_memory_bytes(self.device)
         # Before a rebuild: the epoch's alpha belongs to the network that it was searched with.
-        self.alpha_rows = self._read_alpha()
+        self.alpha_rows = alpha_rows(self)
         measures, self.one_shot_rows = diagnostics.measure(self)
         row |= measures
         self.cell = row["cell"]
@@ -299,29 +275,6 @@ class Search:
             "clipped_share": meter.ratio("clipped", "weight steps"),
         }
 
-    def _read_alpha(self) -> list[dict[str, Any]]:
-        if not self.architecture:
-            return []
-        alpha = self.architecture["alpha"].detach().cpu().double().numpy()
-        with torch.no_grad():
-            weights = self.variant.op_weights(self.architecture, self.moment(Phase.DERIVE)).cpu().double().numpy()
-        groups = alpha[None] if alpha.ndim == 2 else alpha
-        shown = weights[None] if weights.ndim == 2 else weights[:: len(weights) // len(groups)]
-        names = ["all"] if len(groups) == 1 else [f"stage {number}" for number in range(1, len(groups) + 1)]
-        return [
-            {
-                "epoch": self.epoch,
-                "cells": names[group],
-                "edge": edge,
-                "operation": operation,
-                "alpha": float(groups[group, row, column]),
-                "weight": float(shown[min(group, len(shown) - 1), row, column]),
-            }
-            for group in range(len(groups))
-            for row, edge in enumerate(EDGE_NAMES)
-            for column, operation in enumerate(OPERATIONS)
-        ]
-
     # Resuming
 
     def state(self) -> dict[str, Any]:
@@ -330,7 +283,7 @@ class Search:
             "epoch": self.epoch,
             "passes": self.passes,
             "stage": [self._stage_start, self._stage_epochs],
-            "spec": spec_to_plain(self.supernet.spec),
+            "spec": asdict(self.supernet.spec),
             "stop_reason": self.stop_reason,
             "cell": self.cell,
             "weights": self.supernet.state_dict(),
@@ -345,7 +298,7 @@ class Search:
         self.epoch, self.passes = state["epoch"], state["passes"]
         self._stage_start, self._stage_epochs = state["stage"]
         self.stop_reason, self.cell = state["stop_reason"], state["cell"]
-        self.supernet = self._build(spec_from_plain(state["spec"]))
+        self.supernet = self._build(SupernetSpec.from_plain(state["spec"]))
         self.supernet.load_state_dict(state["weights"])
         self.architecture = {
             name: value.to(self.device).clone().requires_grad_() for name, value in state["architecture"].items()
@@ -371,16 +324,6 @@ def protocol_spec(protocol: Protocol, data: SearchData) -> SupernetSpec:
         affine=network.affine,
         gradient_checkpointing=network.gradient_checkpointing,
     )
-
-
-def spec_to_plain(spec: SupernetSpec) -> dict[str, Any]:
-    """Return a specification as plain content, for a checkpoint."""
-    return asdict(spec)
-
-
-def spec_from_plain(content: dict[str, Any]) -> SupernetSpec:
-    """Return the specification of plain content."""
-    return SupernetSpec(**{**content, "shape": Shape(**content["shape"])})
 
 
 def on_device(content: Any, device: torch.device) -> Any:

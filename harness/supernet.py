@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,11 @@ class SupernetSpec:
                 f"protocol network.channels: expected a multiple of {self.partial_channels} for partial channels,"
                 f" not {self.shape.channels}"
             )
+
+    @classmethod
+    def from_plain(cls, content: dict[str, Any]) -> "SupernetSpec":
+        """Return what `dataclasses.asdict` made plain content of, for a checkpoint."""
+        return cls(**{**content, "shape": Shape(**content["shape"])})
 
     def feature_shapes(self, batch: int) -> list[tuple[int, int, int, int]]:
         """Return the shape [batch, channels, height, width] of the features inside each cell's operations."""

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness import registry
 from harness.baseline import Baseline
-from harness.search import Meter, Search
+from harness.meter import Meter
+from harness.search import Search
 from tests.conftest import ROOT
 from tests.variants.searches import tiny_search
 
