@@ -10,7 +10,7 @@ that shows that the benchmark works. Writes benchmarks/results/seeds_in_flight.m
 
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -91,20 +91,27 @@ def short(board: Board, epochs: int) -> Board:
 
 def tiny(board: Board) -> Board:
     """Return the board with a network and images that show nothing but that all works."""
-    network = {"channels": QUICK.channels, "cells_per_stage": QUICK.cells_per_stage}
+    board = with_network(board, {"channels": QUICK.channels, "cells_per_stage": QUICK.cells_per_stage})
     protocol = board.chosen
-    protocol = protocol.model_copy(
-        update={
-            "batch_size": QUICK.batch,
-            "network": protocol.network.model_copy(update=network),
-            "data": protocol.data.model_copy(update={"image_size": QUICK.image_size}),
-        }
-    )
+    data = protocol.data.model_copy(update={"image_size": QUICK.image_size})
+    protocol = protocol.model_copy(update={"batch_size": QUICK.batch, "data": data})
     return board.model_copy(update={"protocols": {board.protocol: protocol}})
 
 
-def measure(board: Board, counts: list[int], steps: int) -> list[Measurement]:
+def with_network(board: Board, changes: Mapping[str, object]) -> Board:
+    """Return the board with other settings of `network`."""
+    protocol = board.chosen.model_copy(update={"network": board.chosen.network.model_copy(update=changes)})
+    return board.model_copy(update={"protocols": {board.protocol: protocol}})
+
+
+def measure(board: Board, counts: list[int], steps: int, faster: dict[str, bool]) -> list[Measurement]:
     """Return the plain implementation's two measurements, then one a count, with so many steps an epoch.
+
+    Args:
+        board: of short searches.
+        counts: searches at once.
+        steps: of an epoch.
+        faster: settings of `network` that the plain implementation does without.
 
     Raises:
         UserError: a search did not end well.
@@ -112,7 +119,7 @@ def measure(board: Board, counts: list[int], steps: int) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         write_cached(IMAGES, noise(board.chosen, steps))
         plain = [_measure_plain(board, steps, loaded) for loaded in (True, False)]
-        return plain + [_measure_together(board, steps, count) for count in counts]
+        return plain + [_measure_together(with_network(board, faster), steps, count) for count in counts]
 
 
 def _measure_together(board: Board, steps: int, in_flight: int) -> Measurement:
@@ -177,15 +184,19 @@ def rate_table(measured: list[Measurement], steps: int) -> pd.DataFrame:
     )
 
 
-def document(table: pd.DataFrame, protocol: Protocol, name: str, images: int, steps: int) -> str:
+def document(
+    table: pd.DataFrame, protocol: Protocol, name: str, images: int, steps: int, faster: Mapping[str, bool]
+) -> str:
     """Return the page without its footer."""
     network = protocol.network
+    ours = ", ".join(f"`{key}: {str(value).lower()}`" for key, value in faster.items())
     return f"""# Seeds in flight
 
 Searches with `{VARIANT}`, {protocol.epochs} epochs on {images:,} training images: {steps:,} steps. Protocol `{name}`:
 {protocol.data.image_size} pixels, batches of {protocol.batch_size}, {network.channels} channels,
 {network.cells_per_stage} cell(s) a stage, {protocol.precision}, {protocol.threads} thread(s) a search. Start-up,
-diagnostics and derivation do not count. On CPUs each process counts the libraries that all share.
+diagnostics and derivation do not count. This project's have {ours}. On CPUs each process counts the libraries that
+all share.
 
 {markdown(table)}
 """
@@ -209,8 +220,20 @@ def read_counts(text: str) -> list[int]:
 @click.option("--in-flight", "counts", default="1,2,4,8,16", show_default=True, help="Searches at once.")
 @click.option("--steps", default=4, show_default=True, type=click.IntRange(min=1), help="Of a measured epoch.")
 @click.option("--epochs", default=4, show_default=True, type=click.IntRange(min=2), help="Of each measurement.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the cells of this project's searches.")
+@click.option("--cuda-graphs", is_flag=True, help="Launch their passes as CUDA graphs.")
 @page_options
-def main(name: str, images: int, counts: str, steps: int, epochs: int, quick: bool, output: Path | None) -> None:
+def main(
+    name: str,
+    images: int,
+    counts: str,
+    steps: int,
+    epochs: int,
+    compiled: bool,
+    cuda_graphs: bool,
+    quick: bool,
+    output: Path | None,
+) -> None:
     """Measure and write the page."""
     if quick:
         counts, steps, epochs = "1,2", 2, 3
@@ -219,14 +242,15 @@ def main(name: str, images: int, counts: str, steps: int, epochs: int, quick: bo
         raise UserError(f"--protocol: there is no protocol {name!r} in params.yaml")
     board = board.model_copy(update={"protocol": name})
     board = tiny(board) if quick else board
-    measured = measure(short(board, epochs), read_counts(counts), steps)
+    faster = {"compile": compiled, "cuda_graphs": cuda_graphs}
+    measured = measure(short(board, epochs), read_counts(counts), steps, faster)
     protocol = board.chosen
     all_steps = protocol.epochs * (images // 2 // protocol.batch_size)
     table = rate_table(measured, all_steps)
     device = runner.choose_device(protocol.device)
     write_page(
         NAME,
-        document(table, protocol, name, images, all_steps),
+        document(table, protocol, name, images, all_steps, faster),
         table,
         quick=quick,
         output=output,
