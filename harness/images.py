@@ -237,7 +237,8 @@ def read_description(folder: Path = IMAGES) -> Description:
     version, checksum = content.pop("schema_version", 1), content.pop("checksum", None)
     check_version(path, version, READABLE_VERSIONS, again="run `dvc repro data` again")
     description = validate(Description, content, where=str(path))
-    if version > 1 and checksum != content_hash(description.model_dump(mode="json")):
+    stated = version > 1 or checksum is not None  # also where damage made the version an older one
+    if stated and checksum != content_hash(description.model_dump(mode="json")):
         raise UserError(f"{path} is damaged (its checksum differs): run `dvc repro data` again")
     return description
 

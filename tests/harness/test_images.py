@@ -190,6 +190,16 @@ def test_a_changed_description_is_noticed(cached):
         load_cached(cached)
 
 
+@pytest.mark.parametrize("version", [{}, {"schema_version": 1}])
+def test_a_description_that_damage_made_older_is_noticed(cached, version):
+    path = cached / "description.json"
+    checksum = json.loads(path.read_text())["checksum"]
+    content = of_version_1(path)
+    path.write_text(json.dumps(content | {"checksum": checksum, "classes": content["classes"][1:]} | version))
+    with pytest.raises(UserError, match=r"description\.json is damaged \(its checksum differs\)"):
+        load_cached(cached)
+
+
 def test_a_cache_of_the_version_before_is_read_and_one_of_a_later_asks_for_an_update(cached):
     path = cached / "description.json"
     expected, content = load_cached(cached).description, json.loads(path.read_text())
