@@ -2,9 +2,9 @@
 
     python -m benchmarks.overhead
 
-writes benchmarks/results/overhead.md and .csv. Searches under `quick` run as they are, one in a process of its own and
-then a group side by side. Of one under `nas-bench-201`, which takes hours on a CPU, each part runs once at full size,
-on images of noise, and is counted as often as it occurs. --quick is a tiny size.
+writes benchmarks/results/overhead.md and .csv. Under `quick` one search runs as it is in a process of its own, then all
+searches of the board side by side. Of a search under `nas-bench-201`, which takes hours on a CPU, each part runs once
+at full size, on images of noise, and is counted as often as it occurs. --quick is a tiny size.
 """
 
 import copy
@@ -76,9 +76,9 @@ def run_timed(launched: float) -> dict[str, float]:
 
 
 def run_group_timed(launched: float) -> dict[str, float]:
-    """Search with all seeds of the current folder side by side; return seconds of processors, by part and of all."""
+    """Run the searches of the current folder's board side by side; return seconds of processors, by part and of all."""
     board = load_board()
-    runs = [Run(VARIANT, seed) for seed in board.seeds]
+    runs = [Run(*run) for run in board.runs]
     processors = places_for(board.chosen, None).most
     with show_runs() as display:
         outcomes = run_together(board, runs, display)
@@ -149,7 +149,7 @@ def measure_quick(board: Board) -> pd.DataFrame:
 
 
 def measure_group(board: Board, derivation: float) -> pd.DataFrame:
-    """Return a row a part of the searches of all the board's seeds side by side.
+    """Return a row a part of all searches of the board side by side.
 
     Args:
         board: under the protocol that it chooses.
@@ -162,11 +162,11 @@ def measure_group(board: Board, derivation: float) -> pd.DataFrame:
         "steps": seconds["steps"],
         "diagnostics": seconds["diagnostics"],
         "MLflow": seconds["MLflow"],
-        "derivation": derivation * len(board.seeds),
+        "derivation": derivation * len(board.runs),
     }
     inside = seconds["steps"] + seconds["diagnostics"] + rows["derivation"]
     rows["start, checkpoints, records, idle processors"] = max(0.0, seconds["all"] - inside)
-    return share_table(f"{board.protocol}, {len(board.seeds)} seeds", rows)
+    return share_table(f"{board.protocol}, whole board", rows)
 
 
 def measure_paper(board: Board, steps: int) -> pd.DataFrame:
@@ -217,17 +217,17 @@ def share_table(protocol: str, seconds: dict[str, float]) -> pd.DataFrame:
     return pd.DataFrame([*rows, total | {"% of all": 100 * beside / whole}])
 
 
-def document(table: pd.DataFrame, steps: int, seeds: int) -> str:
+def document(table: pd.DataFrame, steps: int, board: Board) -> str:
     """Return the page without its footer."""
     return f"""# What a search costs beside its steps
 
-Searches of `{VARIANT}`. Under `quick` one runs as it is in a process of its own, then {seeds} seeds side by side, as
-`--seeds` and `make run` do it: they share their start, and the seconds are those of all processors together, from the
-command to the last record. Under `nas-bench-201`, an extrapolation for one search in a process of its own: each part
-runs once at full size, the steps {steps} times on images of noise, and is counted as often as it occurs in a search
-with {TRAINING_IMAGES:,} images an epoch. MLflow is the time to bring the runs into an SQLite store that exists. The
-derivation by other rules than the variant's own is no part of the search; of the group it is that of one search, times
-the seeds; of `nas-bench-201` it was not measured.
+Under `quick` one search of `{VARIANT}` runs as it is in a process of its own, then the board's {len(board.variants)}
+variants x {len(board.seeds)} seeds side by side, as `make run` does it: they share their start, and the seconds are
+those of all processors together, from the command to the last record. Under `nas-bench-201`, an extrapolation for one
+search of `{VARIANT}` in a process of its own: each part runs once at full size, the steps {steps} times on images of
+noise, and is counted as often as it occurs in a search with {TRAINING_IMAGES:,} images an epoch. MLflow is the time to
+bring the runs into an SQLite store that exists. The derivation by other rules than the variant's own is no part of the
+search; of the whole board it is that of the one search, times the runs; of `nas-bench-201` it was not measured.
 
 {markdown(table)}
 """
@@ -235,31 +235,30 @@ the seeds; of `nas-bench-201` it was not measured.
 
 @click.command()
 @click.option("--steps", default=3, show_default=True, type=click.IntRange(min=2), help="Of the second protocol.")
-@click.option("--seeds", default=60, show_default=True, type=click.IntRange(min=1), help="Of the group.")
 @click.option("--launched", type=float, hidden=True)
 @click.option("--group", is_flag=True, hidden=True)
 @page_options
-def main(steps: int, seeds: int, launched: float | None, group: bool, quick: bool, output: Path | None) -> None:
+def main(steps: int, launched: float | None, group: bool, quick: bool, output: Path | None) -> None:
     """Measure and write the page."""
     if launched is not None:
         click.echo(json.dumps(run_group_timed(launched) if group else run_timed(launched)))
         return
-    board = load_board(ROOT / "params.yaml")
-    content = board.model_dump(mode="json")
-    content |= {"variants": {VARIANT: {}}, "baselines": {}, "seeds": [0], "tracking": {"uri": None, "experiment": "x"}}
+    content = load_board(ROOT / "params.yaml").model_dump(mode="json")
+    content |= {"baselines": {}, "tracking": {"uri": None, "experiment": "x"}}
     if quick:
         content["protocols"]["quick"]["epochs"] = 2
         content["protocols"]["nas-bench-201"] = copy.deepcopy(content["protocols"]["quick"])
         content["protocols"]["nas-bench-201"]["batch_size"] = 16
-        steps, seeds = 2, 2
+        content |= {"variants": {VARIANT: {}}, "seeds": [0, 1]}
+        steps = 2
+    board = Board.model_validate(content | {"protocol": "quick"})
+    content |= {"variants": {VARIANT: {}}, "seeds": [0]}
     one, paper = (Board.model_validate(content | {"protocol": name}) for name in ("quick", "nas-bench-201"))
     alone = measure_quick(one)
     derivation = float(alone.set_index("part").loc["derivation", "seconds"])
-    many = measure_group(one.model_copy(update={"seeds": tuple(range(seeds))}), derivation)
-    table = pd.concat([alone, many, measure_paper(paper, steps)], ignore_index=True)
-    write_page(
-        NAME, document(table, steps, seeds), table, quick=quick, output=output, packages=("torch", "mlflow", "numpy")
-    )
+    table = pd.concat([alone, measure_group(board, derivation), measure_paper(paper, steps)], ignore_index=True)
+    page, packages = document(table, steps, board), ("torch", "mlflow", "numpy")
+    write_page(NAME, page, table, quick=quick, output=output, packages=packages)
 
 
 if __name__ == "__main__":

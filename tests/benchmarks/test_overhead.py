@@ -27,4 +27,4 @@ def test_a_tiny_size_works(tmp_path) -> None:
         parts = ("steps", "Hessian", "one-shot accuracies", "checkpoints", "record", "MLflow")
         assert all(table[protocol, part] > 0 for part in parts)
     parts = ("steps", "diagnostics", "MLflow", "derivation", "start, checkpoints, records, idle processors")
-    assert all(table["quick, 2 seeds", part] > 0 for part in parts)
+    assert all(table["quick, whole board", part] > 0 for part in parts)

@@ -43,6 +43,7 @@ def start_head(folder: Path) -> BaseProcess:
 
 
 def _sweep(folder: Path) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which workers never see
     os.chdir(ROOT)
     warm_up().join()  # from there, so that workers do not import the copy of the project
     os.chdir(folder)
