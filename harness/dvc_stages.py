@@ -7,6 +7,7 @@ hundreds of runs takes longer than the runs. So this uses its Python interface, 
 import functools
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FIRST = ("code", "data", "truth")
 """Stages that every run waits for."""
 LOCK_FILE = Path("dvc.lock")
+ASIDE = Path("dvc.lock-damaged")
 
 
 def stale(*targets: str) -> list[str]:
@@ -100,7 +102,20 @@ def _project() -> Iterator["Repo"]:
     from dvc.repo import Repo, lock_repo
 
     with Repo(_wait_for_lock=True) as repo, lock_repo(repo), _params_read_once():
+        _put_aside_if_damaged(repo)
         yield repo
+
+
+def _put_aside_if_damaged(repo: "Repo") -> None:
+    # What a DVC leaves that was killed while it wrote. Nothing is lost by it: its cache knows what each stage made.
+    from dvc.dvcfile import Lockfile
+    from dvc.exceptions import DvcException
+
+    try:
+        Lockfile(repo, str(LOCK_FILE)).load()
+    except DvcException:
+        LOCK_FILE.rename(ASIDE)
+        print(f"{LOCK_FILE} was damaged and is now {ASIDE}; DVC finds in its cache what it said", file=sys.stderr)
 
 
 @contextmanager

@@ -48,6 +48,7 @@ BAD = (
 ROWS = (
     *("kills of a search", *(f"groups ended by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT"))),
     *(f"kills of the stage {stage.partition('@')[0]}" for stage in STAGES),
+    "dvc.lock left half-written by DVC",
     *("files damaged", "damaged files noticed", "writes that failed", "bad inputs tried", "results compared"),
     *("points in MLflow compared", *BAD),
 )
