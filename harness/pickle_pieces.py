@@ -61,10 +61,13 @@ _PLAIN = _alternatives(
         *(re.escape(opcode) + b"." * size for opcode, size in _ARGUMENT_BYTES.items()),
     ]
 ).replace(b".{8}", b"." * 8)
-_PLAINS = re.compile(_PLAIN + b"*+", re.DOTALL)
+# A bound, because a matcher that may go back keeps every repetition in memory. (A possessive quantifier would not, but
+# Python 3.11.2, that of Debian 12, gets it wrong.)
+_MANY = b"{0,1000}"
+_PLAINS = re.compile(_PLAIN + _MANY, re.DOTALL)
 # One token that cuts or numbers, and the plain ones that follow it. Typed so for its method scanner: it gives match
 # after match, each where the one before ended, which finditer does not promise.
-_STRETCH: Any = re.compile(b"(?:[rj]....|[qh].|[(uet])" + _PLAIN + b"*+", re.DOTALL)
+_STRETCH: Any = re.compile(b"(?:[rj]....|[qh].|[(uet])" + _PLAIN + _MANY, re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -287,10 +290,13 @@ def _read_tokens(buffer: bytes) -> tuple[_Tokens, int]:
     starts = [_end_of_plains(buffer, 0)]
     while True:
         starts += [stretch.end() for stretch in iter(_STRETCH.scanner(buffer, starts[-1]).match, None)]
-        end = _rare_token_end(buffer, starts[-1])
-        if end is None:
-            break
-        starts[-1] = _end_of_plains(buffer, end)
+        end = _end_of_plains(buffer, starts[-1])  # of a stretch with more plain ones than the pattern takes
+        if end == starts[-1]:
+            rare = _rare_token_end(buffer, end)
+            if rare is None:
+                break
+            end = _end_of_plains(buffer, rare)
+        starts[-1] = end
     reached = starts.pop()
     content = np.frombuffer(buffer, np.uint8)
     positions = np.array(starts, np.int64)
@@ -302,9 +308,9 @@ def _read_tokens(buffer: bytes) -> tuple[_Tokens, int]:
 
 
 def _end_of_plains(buffer: bytes, start: int) -> int:
-    plains = _PLAINS.match(buffer, start)
-    assert plains is not None  # it may be empty
-    return plains.end()
+    while (plains := _PLAINS.match(buffer, start)) and plains.end() > start:
+        start = plains.end()
+    return start
 
 
 def _rare_token_end(buffer: bytes, start: int) -> int | None:
