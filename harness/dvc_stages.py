@@ -112,10 +112,13 @@ def _put_aside_if_damaged(repo: "Repo") -> None:
     from dvc.exceptions import DvcException
 
     try:
-        Lockfile(repo, str(LOCK_FILE)).load()
+        _ = repo.index  # reads the file, and is kept: to read it for this alone takes seconds on a large board
     except DvcException:
-        LOCK_FILE.rename(ASIDE)
-        print(f"{LOCK_FILE} was damaged and is now {ASIDE}; DVC finds in its cache what it said", file=sys.stderr)
+        try:
+            Lockfile(repo, str(LOCK_FILE)).load()
+        except DvcException:
+            LOCK_FILE.rename(ASIDE)
+            print(f"{LOCK_FILE} was damaged and is now {ASIDE}; DVC finds in its cache what it said", file=sys.stderr)
 
 
 @contextmanager
