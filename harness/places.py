@@ -13,7 +13,7 @@ from harness.protocol import Protocol
 CUDA_RUNS = 16
 """Searches that share a CUDA device at most, unless told otherwise."""
 CUDA_OVERHEAD = 1 << 30
-"""Bytes that a process takes on a CUDA device beside its tensors: context, workspaces, the allocator's slack."""
+"""Bytes that a process takes on a CUDA device beside the memory that torch reserves: context and workspaces."""
 
 
 def places_for(protocol: Protocol, told: int | None) -> "Places":
@@ -156,6 +156,5 @@ def memory_of(row: dict[str, Any]) -> tuple[float, float]:
     import torch
 
     if torch.cuda.is_initialized():
-        # What graphs have set aside counts as reserved only.
-        return torch.cuda.max_memory_reserved() + CUDA_OVERHEAD, torch.cuda.mem_get_info()[0]
+        return row["peak_memory_bytes"] + CUDA_OVERHEAD, torch.cuda.mem_get_info()[0]
     return row["peak_memory_bytes"], memory_left()

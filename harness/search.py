@@ -340,6 +340,6 @@ def on_device(content: Any, device: torch.device) -> Any:
 def peak_memory_bytes(device: torch.device) -> int:
     """Return the largest memory use so far: of the device on CUDA, else of the process."""
     if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+        return int(torch.cuda.max_memory_reserved(device))  # what graphs set aside does not count as allocated
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
