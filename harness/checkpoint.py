@@ -1,13 +1,18 @@
 """Checkpoints of a running search: written atomically, checked by content, two kept.
 
+A search writes one after an epoch, unless the last one is fresh: where epochs are short that would cost more time than
+a kill does.
+
 They live outside DVC's outputs, in a folder named by the run's fingerprint: a changed setting never resumes from them.
 """
 
 import hashlib
 import io
 import json
+import math
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,8 @@ from harness.files import whole_file
 STATE = Path(".dartsboard")
 CHECKPOINTS = STATE / "checkpoints"
 KEPT = 2
+FRESH_SECONDS = 1.0
+"""How long a checkpoint is fresh."""
 LAYOUT_VERSION = 1
 """Raised when checkpoints change: those of another layout are set aside, and the search begins anew."""
 TABLES = ("epochs", "alpha", "one_shot")
@@ -45,6 +52,12 @@ class Checkpoints:
         self.seed = seed
         self.folder = root / fingerprint
         self._identity = {"layout": LAYOUT_VERSION, "variant": variant, "seed": seed, "fingerprint": fingerprint}
+        self._saved = -math.inf
+
+    @property
+    def due(self) -> bool:
+        """Whether this process has not written one for a while."""
+        return time.monotonic() - self._saved >= FRESH_SECONDS
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint, then remove all but the newest two.
@@ -66,6 +79,7 @@ class Checkpoints:
             staging.write_bytes(content)
         for old in self._paths()[KEPT:]:
             old.unlink()
+        self._saved = time.monotonic()
 
     def newest(self) -> Progress | None:
         """Return the newest checkpoint that is intact and of this run; None if there is none."""

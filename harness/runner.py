@@ -217,9 +217,17 @@ class _Run:
             self.epochs.append(row)
             self.alpha.extend(search.alpha_rows)
             self.one_shot.extend(search.one_shot_rows)
-            self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha, self.one_shot))
-            on_epoch(row, total)
+            if self.checkpoints.due:
+                self._save(search)
+            try:
+                on_epoch(row, total)
+            except BaseException:
+                self._save(search)  # who ends it between two epochs loses nothing
+                raise
         return ("done", None) if search.stop_reason is None else ("stopped", search.stop_reason)
+
+    def _save(self, search: "Search") -> None:
+        self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha, self.one_shot))
 
     def _derive(self, search: "Search") -> dict[str, str]:
         own, rules = search.derive()

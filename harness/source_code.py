@@ -5,6 +5,7 @@ Only imports are followed, never executed, so this is quick and needs no torch.
 
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +32,12 @@ def code_hash(*entries: Path) -> str:
 
 
 def _imported_files(source: bytes) -> list[Path]:
+    candidates = [ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in _imported_modules(source)]
+    return [path for path in candidates if path.is_file()]
+
+
+@cache  # most files are reached by every method
+def _imported_modules(source: bytes) -> list[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -38,6 +45,4 @@ def _imported_files(source: bytes) -> list[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    ours = [name.split(".") for name in names if name.split(".")[0] in PACKAGES]
-    candidates = [ROOT.joinpath(*parts).with_suffix(".py") for parts in ours]
-    return [path for path in candidates if path.is_file()]
+    return [name for name in names if name.split(".")[0] in PACKAGES]

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,40 @@ def test_a_state_that_does_not_fit_begins_anew_and_says_so(project: Path, monkey
     found = result()
     found[0]["notes"] = []
     assert_same(found, undisturbed)
+
+
+def test_a_fresh_one_is_not_followed_by_the_next_epochs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_search(load_board(), "darts", 0)
+    undisturbed = result()
+    (Path("runs/darts/seed-0") / "record.json").unlink()
+    monkeypatch.setattr(checkpoint, "FRESH_SECONDS", math.inf)
+    searched = Search.run_epoch
+
+    def failing(self: Search) -> dict[str, Any]:
+        if self.epoch == 2:
+            raise RuntimeError("in the third epoch")
+        return searched(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "run_epoch", failing)
+        assert run_search(load_board(), "darts", 0).status == "failed"
+    (found,) = unfinished()
+    assert found.epochs == 1
+    run_search(load_board(), "darts", 0)
+    assert_same(result(), undisturbed)
+
+
+def test_who_ends_a_search_between_two_epochs_loses_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "FRESH_SECONDS", math.inf)
+    assert two_epochs().epochs == 2
+
+
+def test_one_is_fresh_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    held = Checkpoints("darts", 0, "f" * 64, tmp_path)
+    assert held.due
+    held.save(PROGRESS)
+    for seconds, due in ((0.0, False), (0.9, False), (1.1, True)):
+        monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)
+        assert held.due == due
