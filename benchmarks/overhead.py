@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
@@ -60,7 +60,7 @@ def run_timed(launched: float) -> dict[str, float]:
     `launched` is the time (`time.time`) at which this process was started.
     """
     board = load_board()
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     with ExitStack() as stack:
         for part, functions in PARTS.items():
             for function in functions:
@@ -93,7 +93,7 @@ def run_group_timed(launched: float) -> dict[str, float]:
 
 
 @contextmanager
-def _timed(name: str, seconds: Counter[str], part: str) -> Iterator[None]:
+def _timed(name: str, seconds: defaultdict[str, float], part: str) -> Iterator[None]:
     module, _, function = name.rpartition(".")
     owner = pkgutil.resolve_name(module)
     original = getattr(owner, function)
@@ -255,7 +255,7 @@ def main(steps: int, launched: float | None, group: bool, quick: bool, output: P
     content |= {"variants": {VARIANT: {}}, "seeds": [0]}
     one, paper = (Board.model_validate(content | {"protocol": name}) for name in ("quick", "nas-bench-201"))
     alone = measure_quick(one)
-    derivation = float(alone.set_index("part").loc["derivation", "seconds"])
+    derivation = float(alone.set_index("part")["seconds"]["derivation"])
     table = pd.concat([alone, measure_group(board, derivation), measure_paper(paper, steps)], ignore_index=True)
     page, packages = document(table, steps, board), ("torch", "mlflow", "numpy")
     write_page(NAME, page, table, quick=quick, output=output, packages=packages)

@@ -119,7 +119,7 @@ def write_pth(path: Path, size: int) -> int:
 
 def _items(cells: dict[int, Any]) -> bytes:
     # The items of a pickled dictionary, which refer to nothing outside them.
-    first = [[] for _ in range(_FIRST_LONG_NUMBER)]
+    first: list[list[Any]] = [[] for _ in range(_FIRST_LONG_NUMBER)]
     before = len(pickle.dumps((first, {}), protocol=2)) - len(b"\x86r....") - 1
     return pickle.dumps((first, cells), protocol=2)[before + 1 : -len(b"u\x86r.....")]
 

@@ -1,0 +1,1 @@
+"""What things cost: one command each, a page each in results/."""
