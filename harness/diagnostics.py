@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from harness.search import Search
 
 
-ROWS_AT_ONCE = 10
-"""Rows of the Hessian that one backward pass computes: more are little faster and take more memory."""
+ROWS_AT_ONCE = {"cpu": 10, "cuda": 1}
+"""Rows of the Hessian that one backward pass computes, by device: on a CPU more are little faster and take more memory.
+
+On CUDA the derivative of cuDNN's batch norm asks for a memory format, which no batch of gradients has.
+"""
 
 
 def measure(search: "Search") -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -127,12 +130,16 @@ def alpha_hessian(search: "Search", batch: Batch) -> np.ndarray | None:
         return None
     slope = _slope(_loss(search, op_weights, batch), shift, create_graph=True)
     units = torch.eye(shift.numel(), dtype=alpha.dtype, device=alpha.device).reshape(-1, *shift.shape)
-    rows = [
-        torch.autograd.grad(slope, shift, chosen, is_grads_batched=True, retain_graph=True)[0].flatten(1)
-        for chosen in units.split(ROWS_AT_ONCE)
-    ]
+    rows = [_rows(slope, shift, chosen) for chosen in units.split(ROWS_AT_ONCE[alpha.device.type])]
     matrix = torch.cat(rows).double().cpu().numpy()
     return (matrix + matrix.T) / 2
+
+
+def _rows(slope: Tensor, shift: Tensor, chosen: Tensor) -> Tensor:
+    several = len(chosen) > 1
+    directions = chosen if several else chosen[0]
+    (found,) = torch.autograd.grad(slope, shift, directions, is_grads_batched=several, retain_graph=True)
+    return found.reshape(len(chosen), -1)
 
 
 def spectrum(hessian: np.ndarray | None) -> dict[str, float]:

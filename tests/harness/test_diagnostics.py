@@ -2,11 +2,13 @@
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from harness import diagnostics
 from harness.cell import ALL_CONV3, OPERATIONS, Cell
 from harness.diagnostics import (
     alpha_hessian,
@@ -75,6 +77,30 @@ def test_hessian_does_not_depend_on_checkpointing_nor_on_tracked_statistics() ->
     others = [stirred(network__gradient_checkpointing=True), stirred(network__batch_statistics=False)]
     for other in others:
         np.testing.assert_allclose(alpha_hessian(other, batch), alpha_hessian(plain, batch), atol=1e-10)
+
+
+class FormatAsked(torch.autograd.Function):
+    """The identity, with a derivative that asks for a memory format, as cuDNN's batch norm does."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient.contiguous(memory_format=torch.channels_last)
+
+
+def test_hessian_row_by_row_asks_nothing_of_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = stirred()
+    batch = plain.data.probe_batch("valid", 8)
+    expected = alpha_hessian(plain, batch)
+    for reduction in plain.supernet.reductions:
+        reduction.register_forward_hook(lambda module, inputs, output: FormatAsked.apply(output))
+    with pytest.raises(RuntimeError, match="is_contiguous inside of vmap"):
+        alpha_hessian(plain, batch)
+    monkeypatch.setitem(diagnostics.ROWS_AT_ONCE, "cpu", diagnostics.ROWS_AT_ONCE["cuda"])
+    np.testing.assert_allclose(alpha_hessian(plain, batch), expected, atol=1e-10)
 
 
 def test_spectrum_of_a_known_matrix() -> None:
