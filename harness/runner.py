@@ -291,9 +291,9 @@ def start_search(variant: "Variant", protocol: Protocol, seed: int, images: Imag
     device = choose_device(protocol.device)
     if protocol.network.cuda_graphs:
         check_cuda(device)
-    if protocol.precision == "tf32":
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = True
+    tf32 = protocol.precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32  # which torch allows unless told otherwise
     data = SearchData(
         load_cached(IMAGES) if images is None else images,
         protocol.data,
