@@ -11,10 +11,11 @@ The recording and replaying on a card (`CudaGraphs`) has never run on one. Tests
 operators, which shows that a replay depends on nothing but the memory of a pass.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -75,8 +76,28 @@ class CudaGraphs:
     def record(self) -> Iterator[Graph]:
         """Record without running."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        with _no_collection(), torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             yield graph
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage: a graph among it, of an earlier network, would end the recording."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@dataclass
+class _Turn:
+    """Whose pass it is: all passes of a network share their memory."""
+
+    token: object = None
+    """Of the pass whose memory is still there for its gradients."""
 
 
 class GraphedPasses:
@@ -91,8 +112,7 @@ class GraphedPasses:
         self._graphs: Graphs | None = None
         self._met: Counter[Hashable] = Counter()
         self._known: dict[Hashable, _Pass] = {}
-        self.pending: object = None
-        """The pass whose memory is still there for its gradients. One at a time: all share theirs."""
+        self._turn = _Turn()
 
     def __call__(self, weights: Tensors, images: Tensor, op_weights: Tensor, controls: "Controls") -> Tensor:
         """Return the logits of the supernet with these weights: the same numbers, differentiable once."""
@@ -109,7 +129,7 @@ class GraphedPasses:
                 return with_weights(self.supernet, weights, images, op_weights, controls)
             self._graphs = self._graphs or self.recorder()
             with _statistics_kept(self.supernet.norms):
-                self._known[kind] = _Pass(self, self._graphs, inputs, controls, own)
+                self._known[kind] = _Pass(self.supernet, self._turn, self._graphs, inputs, controls, own)
         logits: Tensor = _Replay.apply(self._known[kind], *inputs.values())
         return logits
 
@@ -127,8 +147,17 @@ class GraphedPasses:
 class _Pass:
     """One kind of pass: its graphs, and the memory that they read and write."""
 
-    def __init__(self, owner: GraphedPasses, graphs: Graphs, inputs: Tensors, controls: "Controls", own_weights: bool):
-        self._owner = owner
+    def __init__(
+        self,
+        supernet: "Supernet",
+        turn: _Turn,
+        graphs: Graphs,
+        inputs: Tensors,
+        controls: "Controls",
+        own_weights: bool,
+    ):
+        self._supernet = supernet
+        self._turn = turn
         self._inputs = {
             name: _memory_for(one, shared=own_weights and name.startswith(WEIGHT)) for name, one in inputs.items()
         }
@@ -151,7 +180,7 @@ class _Pass:
         held = replace(controls, **_controls_from(self._inputs, controls))
         weights = {name.removeprefix(WEIGHT): one for name, one in self._inputs.items() if name.startswith(WEIGHT)}
         images, op_weights = self._inputs["images"], self._inputs["op_weights"]
-        return with_weights(self._owner.supernet, weights, images, op_weights, held)
+        return with_weights(self._supernet, weights, images, op_weights, held)
 
     def _backward(self, logits: Tensor, slope: Tensor) -> tuple[Tensor | None, ...]:
         inputs = list(self._inputs.values())
@@ -165,8 +194,8 @@ class _Pass:
         moved = [(held, given) for held, given in pairs if held.data_ptr() != given.data_ptr()]
         torch._foreach_copy_([held.detach() for held, _ in moved], [given.detach() for _, given in moved])
         self._forward_graph.replay()
-        self._owner.pending = object()
-        return self._logits.clone(), self._owner.pending
+        self._turn.token = object()
+        return self._logits.clone(), self._turn.token
 
     def gradients(self, slope: Tensor, token: object) -> list[Tensor | None]:
         """Return the gradient for each input of the pass with this token; None for one that is not differentiated by.
@@ -174,12 +203,12 @@ class _Pass:
         Raises:
             RuntimeError: what the pass left for its gradients is used up, by them or by another pass.
         """
-        if token is not self._owner.pending:
+        if token is not self._turn.token:
             raise RuntimeError(
                 "network.cuda_graphs: a pass was differentiated twice, or after another one; differentiate the first "
                 "before the second begins"
             )
-        self._owner.pending = None
+        self._turn.token = None
         self._slope.copy_(slope)
         self._backward_graph.replay()
         found = [gradient for gradient in self._gradients if gradient is not None]

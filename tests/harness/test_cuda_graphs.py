@@ -1,5 +1,7 @@
 """CUDA graphs, without a card: searches and passes with a recorder of operators in their place."""
 
+import gc
+import weakref
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -107,6 +109,19 @@ def test_a_new_network_is_recorded_anew(recorders: list[Recorders]) -> None:
         search.run_epoch()
     assert_identical(*searches)
     assert [recorder.kinds for recorder in recorders] == [2, 2]
+
+
+def test_what_a_new_network_replaces_is_gone_at_once(recorders: list[Recorders]) -> None:
+    """Its memory is the card's, and a graph that is collected while another is recorded ends the recording."""
+    search = tiny_search(Rebuilding, network__cuda_graphs=True, epochs=2)
+    gc.disable()
+    try:
+        passes = weakref.ref(search.supernet.graphs)
+        search.run_epoch()
+        assert recorders[0].kinds == 2
+        assert passes() is None
+    finally:
+        gc.enable()
 
 
 def test_goes_on_from_a_checkpoint(recorders: list[Recorders]) -> None:
