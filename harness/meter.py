@@ -7,15 +7,14 @@ from torch import Tensor
 
 
 class Meter:
-    """Sums of an epoch, kept on the device so that no step waits for the host."""
+    """Sums of an epoch. What comes from the device stays there, numbers stay numbers, so that no step waits."""
 
-    def __init__(self, device: torch.device):
-        self._sums: dict[str, Tensor] = {}
-        self._device = device
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor | float] = {}
 
     def count(self, name: str, amount: Tensor | float) -> None:
         """Add to one sum."""
-        value = torch.as_tensor(amount, dtype=torch.float64, device=self._device).detach()
+        value = amount.detach().to(torch.float64) if isinstance(amount, Tensor) else amount
         self._sums[name] = self._sums[name] + value if name in self._sums else value
 
     def add(self, half: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:

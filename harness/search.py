@@ -46,7 +46,7 @@ class Search:
         self.dtype = DTYPES[protocol.precision]
         self.epoch = 0
         self.passes = 0.0
-        self.meter = Meter(self.device)
+        self.meter = Meter()
         self.stop_reason: str | None = None
         self._streams: dict[str, np.random.Generator] = {}
         self._stage_start, self._stage_epochs = 0, variant.first_stage_epochs()
@@ -150,7 +150,7 @@ class Search:
         Its `seconds` are those of the steps; compiling and diagnostics do not count.
         """
         started = time.perf_counter() - self._seconds_compiling
-        self.meter = Meter(self.device)
+        self.meter = Meter()
         self._streams = {}
         batches = zip(self.data.epoch("train", self.epoch), self.data.epoch("valid", self.epoch), strict=True)
         for index, (train_batch, valid_batch) in enumerate(batches):

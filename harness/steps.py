@@ -108,7 +108,7 @@ def _with_drop_path(controls: Controls, moment: Moment, search: "Search") -> Con
         return controls
     shape = (search.supernet.spec.shape.cells, len(EDGES), len(OPERATIONS), moment.batch_size)
     kept = moment.stream(f"drop-path/{moment.phase.value}").random(shape) >= probability
-    scale = torch.as_tensor(kept / (1 - probability), dtype=moment.dtype, device=moment.device)
+    scale = moment.on_device(kept / (1 - probability)).to(moment.dtype)
     scale[:, :, OPERATIONS.index(SKIP)] = 1.0
     if controls.operation_scale is not None:
         scale = scale * controls.operation_scale

@@ -5,7 +5,7 @@ estimated, penalties, when to stop or rebuild, how a cell is derived. What it ch
 declares as data, by `supernet_spec` and `controls`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -62,6 +62,10 @@ class Moment:
     def progress(self) -> float:
         """Share of the search that is done, from 0 to below 1, in steps."""
         return (self.epoch + self.step / self.steps) / self.epochs
+
+    def on_device(self, values: np.ndarray | Sequence[Sequence[bool]]) -> Tensor:
+        """Return what was made on the host as a tensor on the search's device, without waiting for it."""
+        return torch.as_tensor(values).to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)

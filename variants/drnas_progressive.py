@@ -57,7 +57,7 @@ class DrnasProgressive(Drnas):
 
     def _columns(self, device: torch.device) -> Tensor:
         kept = [[column for column, active in enumerate(row) if active] for row in self._active]
-        return torch.tensor(kept, device=device)
+        return torch.tensor(kept).to(device, non_blocking=True)
 
     def concentration(self, architecture: Architecture) -> Tensor:
         """Return the concentrations of the operations that are left, [6, 5] or [6, 3]."""

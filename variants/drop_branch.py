@@ -48,5 +48,5 @@ class DropBranch(Variant):
         scale = torch.ones(
             (cells, len(EDGES), len(OPERATIONS), moment.batch_size), dtype=moment.dtype, device=moment.device
         )
-        scale[:, :, OPERATIONS.index(SKIP)] = torch.as_tensor(kept / (1 - probability)).to(scale)
+        scale[:, :, OPERATIONS.index(SKIP)] = moment.on_device(kept / (1 - probability)).to(scale.dtype)
         return Controls(operation_scale=scale)

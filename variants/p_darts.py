@@ -82,7 +82,7 @@ class PDarts(Variant):
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return the softmax over the operations that are left."""
-        dropped = torch.tensor(self._active, device=moment.device).logical_not()
+        dropped = moment.on_device(self._active).logical_not()
         return torch.softmax(architecture["alpha"].masked_fill(dropped, -math.inf), dim=-1)
 
     def controls(self, architecture: Architecture, moment: Moment) -> Controls:

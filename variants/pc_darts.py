@@ -66,8 +66,7 @@ class PcDarts(Variant):
         shape = (3 * network.cells_per_stage, len(EDGES), 4 * network.channels)
         if moment.phase is Phase.DERIVE:
             return torch.arange(shape[-1], device=moment.device).expand(shape)
-        keys = moment.stream(f"channels/{moment.phase.value}").random(shape)
-        return torch.as_tensor(keys, device=moment.device)
+        return moment.on_device(moment.stream(f"channels/{moment.phase.value}").random(shape))
 
     def alpha_gradient(self, step: Step) -> Architecture | None:
         """Return the first-order gradient, and none during the warm-up."""

@@ -74,7 +74,7 @@ class RandomSearchWithSharing(Variant):
         """Return one-hot op weights for a weight step, else those of `policy`."""
         if moment.phase is not Phase.WEIGHTS:
             return self.policy(architecture, moment)
-        return one_hot(self.cell_of_step(architecture, moment)).to(device=moment.device, dtype=moment.dtype)
+        return one_hot(self.cell_of_step(architecture, moment)).to(moment.device, moment.dtype, non_blocking=True)
 
     def policy(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return the probability of each operation when a cell is drawn, [6, 5]."""

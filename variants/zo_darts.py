@@ -139,7 +139,8 @@ class ZoDarts(Variant):
 
 def unit_direction(step: Step) -> Architecture:
     """Draw z uniformly from the unit sphere of all architecture parameters together."""
-    random = step.moment(Phase.WEIGHTS).stream("direction")
+    moment = step.moment(Phase.WEIGHTS)
+    random = moment.stream("direction")
     normal = {name: random.standard_normal(tuple(value.shape)) for name, value in step.architecture.items()}
     norm = sum(float((part**2).sum()) for part in normal.values()) ** 0.5
-    return {name: torch.as_tensor(normal[name] / norm).to(value) for name, value in step.architecture.items()}
+    return {name: moment.on_device(part / norm).to(moment.dtype) for name, part in normal.items()}

@@ -1,6 +1,7 @@
-"""Within an epoch nothing waits for the device: no step reads a number back from it.
+"""Within an epoch nothing waits for the device: no step reads a number back from it, or waits for a copy to it.
 
-Seen on a CPU, where reading does no harm: every way to bring a tensor's content to Python is watched.
+Seen on a CPU, where that does no harm: every way to bring a tensor's content to Python is watched, and the making of
+tensors on a device. On CUDA PyTorch itself watches.
 """
 
 import traceback
@@ -23,9 +24,12 @@ from tests.variants.searches import tiny_search
 
 READING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select"}
 METHODS = ("tolist", "numpy", "cpu")
+MAKING = ("tensor", "as_tensor")
+"""With a device they copy, and wait until that is done."""
 
 ALLOWED = {
     "optim/optimizer.py _get_value": "Adam counts its steps on the host",
+    "optim/adam.py _init_group": "Adam counts its steps on the host",
     "harness/supernet.py nonzero_operations": "the cell of a step was drawn on the host",
     "variants/rsps.py one_hot": "likewise",
     "harness/search.py one_hot": "likewise",
@@ -72,13 +76,27 @@ def reads() -> Iterator[Reads]:
 
         return method
 
-    with patch.multiple(torch.Tensor, **{name: watched(name) for name in METHODS}), noted:
+    def making(name: str) -> Any:
+        original = getattr(torch, name)
+
+        def function(*arguments: Any, **options: Any) -> Any:
+            if "device" in options:
+                noted.note()
+            return original(*arguments, **options)
+
+        return function
+
+    with (
+        patch.multiple(torch.Tensor, **{name: watched(name) for name in METHODS}),
+        patch.multiple(torch, **{name: making(name) for name in MAKING}),
+        noted,
+    ):
         yield noted
 
 
 def steps(search: Search) -> list[str]:
     """Run the steps of the next epoch; return where something was read."""
-    search.meter = Meter(search.device)
+    search.meter = Meter()
     search._streams = {}
     with reads() as noted:
         batches = zip(search.data.epoch("train", search.epoch), search.data.epoch("valid", search.epoch), strict=True)
@@ -96,6 +114,23 @@ def test_steps_read_nothing_from_the_device(name: str) -> None:
     search.run_epoch()  # a warm-up without alpha steps is over after it, in most
     found = set(steps(search)) - set(ALLOWED)
     assert found == READING_VARIANTS.get(name, set())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(READING_VARIANTS)))
+def test_steps_wait_for_nothing_on_cuda(name: str) -> None:
+    search = tiny_search(registry.variant(name), epochs=4, diagnostics__every=None, device="cuda")
+    search.run_epoch()
+    search.meter = Meter()
+    search._streams = {}
+    halves = [list(search.data.epoch(half, search.epoch)) for half in ("train", "valid")]
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for index, (train, valid) in enumerate(zip(*halves, strict=True)):
+            search.run_step(index, train, valid)
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def test_a_read_is_seen() -> None:
