@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.cell import EDGES, OPERATIONS, SKIP
 from harness.protocol import Protocol
 from harness.protocol import Settings as BaseSettings
+from harness.relaxations import running_sums
 from harness.supernet import Controls, nonzero_operations
 from harness.variant import Architecture, Moment, Phase, Variant
 
@@ -69,7 +70,7 @@ class EdgeDropout(Variant):
             return Controls()
         q = self.settings.probability
         kept = kept_edges(moment.stream(f"edge-dropout/{moment.phase.value}"), q)
-        factors = torch.as_tensor(kept / keep_probability(q), dtype=moment.dtype, device=moment.device)
+        factors = moment.on_device(kept / keep_probability(q)).to(moment.dtype)
         return Controls(edge_weights=factors)
 
     def _mean(self, logits: Tensor) -> Tensor:
@@ -81,14 +82,14 @@ class EdgeDropout(Variant):
 
     def _single_path(self, logits: Tensor, mixture: Tensor, moment: Moment) -> Tensor:
         chosen = self._chosen(moment)
-        uniform = torch.as_tensor(self._draws(moment)[:, 1:]).to(logits)
+        uniform = moment.on_device(self._draws(moment)[:, 1:]).to(logits.dtype)
         # The first operation whose cumulative weight exceeds the draw; the last sum may round to below 1.
-        drawn = (without_skip(logits).cumsum(dim=-1) <= uniform).sum(dim=-1).clamp(max=len(OPERATIONS) - 1)
+        drawn = (running_sums(without_skip(logits)) <= uniform).sum(dim=-1).clamp(max=len(OPERATIONS) - 1)
         column = torch.where(chosen[:, 0], drawn, mixture.argmax(dim=-1))
         return F.one_hot(column, len(OPERATIONS)).to(logits.dtype)
 
     def _chosen(self, moment: Moment) -> Tensor:
-        return torch.as_tensor(self._draws(moment)[:, :1] < self.settings.probability, device=moment.device)
+        return moment.on_device(self._draws(moment)[:, :1] < self.settings.probability)
 
     def _draws(self, moment: Moment) -> np.ndarray:
         """Return uniform numbers [6, 2], drawn once a step and phase, so that repeated passes agree."""
