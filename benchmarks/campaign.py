@@ -25,6 +25,7 @@ True accuracies stand in the table if `--truth TABLE` gives them (CSV or Parquet
 
 import argparse
 import math
+import os
 import shlex
 import sys
 import tempfile
@@ -61,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the two commands; return the exit status."""
     started = time.monotonic()
     options = parser().parse_args(arguments)
-    with unpacked(options.wheels):
-        sys.path.insert(0, str(ROOT))
+    with importable(ROOT), unpacked(options.wheels):
         missing = [name for name in WHEELS if not is_there(name)]
         if missing:
             print(f"error: {', '.join(missing)} cannot be imported: give the wheels by --wheels DIR", file=sys.stderr)
@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def unpacked(wheels: Path | None) -> Iterator[None]:
-    """Let what lies in a folder of wheels be imported, here and in the processes that are started from here."""
+    """Let what lies in a folder of wheels be imported."""
     if wheels is None:
         yield
         return
@@ -115,11 +115,25 @@ def unpacked(wheels: Path | None) -> Iterator[None]:
         for wheel in sorted(wheels.glob("*.whl")):
             with zipfile.ZipFile(wheel) as file:
                 file.extractall(folder)  # compiled modules cannot be imported from within an archive
-        sys.path.insert(0, folder)
-        try:
+        with importable(Path(folder)):
             yield
-        finally:
-            sys.path.remove(folder)
+
+
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Let what lies in a folder be imported, here and in the processes that are started from here."""
+    before = os.environ.get("PYTHONPATH")
+    sys.path.insert(0, str(folder))
+    # The process that searches are forked from does not get sys.path before it imports what they share.
+    os.environ["PYTHONPATH"] = str(folder) if before is None else f"{folder}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def is_there(module: str) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from PIL import Image
 
-from benchmarks.campaign import ROOT, WHEELS, main, read_images
+from benchmarks.campaign import ROOT, WHEELS, importable, main, read_images
 from harness.cell import CELL_COUNT, Cell
 from harness.checkpoint import CHECKPOINTS, unfinished
 from harness.errors import UserError
@@ -181,6 +181,19 @@ def wheels(folder: Path) -> None:
                 for file in [root] if root.is_file() else sorted(root.rglob("*")):
                     if file.is_file() and file.suffix != ".pyc":
                         archive.write(file, file.relative_to(root.parent))
+
+
+def test_what_can_be_imported_can_be_so_in_new_processes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    (tmp_path / "only_here.py").touch()
+    process = [sys.executable, "-c", "import only_here"]
+    with importable(tmp_path):
+        import only_here  # noqa: F401
+
+        assert subprocess.run(process, cwd="/", check=False).returncode == 0
+    assert os.environ["PYTHONPATH"] == "elsewhere"
+    assert str(tmp_path) not in sys.path
+    assert subprocess.run(process, cwd="/", check=False, stderr=subprocess.DEVNULL).returncode == 1
 
 
 @pytest.mark.slow
