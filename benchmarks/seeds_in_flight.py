@@ -2,17 +2,20 @@
 
     python -m benchmarks.seeds_in_flight [--protocol nas-bench-201] [--in-flight 1,2,4,8,16]
 
-Each count of searches runs on images of noise for a few short epochs, without diagnostics. From the time of a step
-follows that of a search on the real number of images. The plain implementation, every edge by itself, runs once with
+Each count of searches runs on images of noise for a few short epochs, without diagnostics; those during which all are
+at work count. From the time of a step follows that of a search on the real number of images. On a card steps are short:
+--steps 100 --epochs 20. The plain implementation, every edge by itself, runs once with
 the images on the device and once with loaders of Pillow pictures, as public codes have them. `--quick` is a tiny size
 that shows that the benchmark works. Writes benchmarks/results/seeds_in_flight.md and .csv.
 """
 
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,14 +32,16 @@ from harness.data import Batch, Half, SearchData
 from harness.errors import UserError
 from harness.fleet import PROCESSES, Run, run_together
 from harness.images import IMAGES, ImageArrays, write_cached
-from harness.progress import show_runs
+from harness.progress import Display, Row, show_runs
 from harness.protocol import Board, Protocol, load_board
-from harness.record import read_record, read_table, run_folder
+from harness.record import read_record, run_folder
 from harness.search import peak_memory_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "seeds_in_flight"
 VARIANT = "darts"
+PLAIN_EPOCHS = 3
+"""Of the plain implementation: one to warm up, two to measure. Nothing has to meet, and its steps are long."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Measurement:
     way: str
     in_flight: int
     step_seconds: float
-    """Median over the searches, and over the epochs from the second on."""
+    """Median over the epochs during which all searches were at work."""
     memory: float
     """Bytes, all searches together: of the device on CUDA, of the processes elsewhere."""
 
@@ -104,22 +109,24 @@ def with_network(board: Board, changes: Mapping[str, object]) -> Board:
     return board.model_copy(update={"protocols": {board.protocol: protocol}})
 
 
-def measure(board: Board, counts: list[int], steps: int, faster: dict[str, bool]) -> list[Measurement]:
+def measure(board: Board, counts: list[int], steps: int, epochs: int, faster: dict[str, bool]) -> list[Measurement]:
     """Return the plain implementation's two measurements, then one a count, with so many steps an epoch.
 
     Args:
-        board: of short searches.
+        board: chooses the protocol.
         counts: searches at once.
         steps: of an epoch.
+        epochs: of a search of this project.
         faster: settings of `network` that the plain implementation does without.
 
     Raises:
         UserError: a search did not end well.
     """
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        write_cached(IMAGES, noise(board.chosen, steps))
-        plain = [_measure_plain(board, steps, loaded) for loaded in (True, False)]
-        return plain + [_measure_together(with_network(board, faster), steps, count) for count in counts]
+        ours = short(with_network(board, faster), epochs)
+        write_cached(IMAGES, noise(ours.chosen, steps))
+        plain = [_measure_plain(short(board, PLAIN_EPOCHS), steps, loaded) for loaded in (True, False)]
+        return plain + [_measure_together(ours, steps, count) for count in counts]
 
 
 def _measure_together(board: Board, steps: int, in_flight: int) -> Measurement:
@@ -128,13 +135,44 @@ def _measure_together(board: Board, steps: int, in_flight: int) -> Measurement:
         (Path(folder) / IMAGES).parent.mkdir(parents=True)
         (Path(folder) / IMAGES).symlink_to(IMAGES.resolve())
         with chdir(folder), show_runs() as display:
-            for outcome in run_together(board, runs, display, workers=in_flight):
+            watch = Watch(display)
+            for outcome in run_together(board, runs, watch, workers=in_flight):
                 if not outcome.good:
                     raise UserError(f"{in_flight} at once: {outcome}")
             records = [read_record(run_folder(*run)) for run in runs]
-            seconds = [value for run in runs for value in read_table(run_folder(*run), "epochs")["seconds"][1:]]
+    seconds = watch.seconds_together()
+    if not seconds:
+        raise UserError(
+            f"{in_flight} at once: the first ended before the last had begun, give more --steps or --epochs"
+        )
     memory = float(sum(record.peak_memory_bytes for record in records))
     return Measurement("this project", in_flight, statistics.median(seconds) / steps, memory)
+
+
+class Watch:
+    """A display that notes when the epochs of each search ended, and shows them on another."""
+
+    def __init__(self, display: Display):
+        self.begin, self.end, self.say = display.begin, display.end, display.say
+        self._display = display
+        self._epochs: dict[str, list[tuple[float, float]]] = {}
+        """By search: when each epoch ended, and its seconds."""
+
+    def advance(self, title: str, row: Row, epochs: int) -> None:
+        """Note the end of an epoch."""
+        self._epochs.setdefault(title, []).append((time.monotonic(), row["seconds"]))
+        self._display.advance(title, row, epochs)
+
+    def seconds_together(self) -> list[float]:
+        """Return the seconds of all epochs that lie between the last first one and the first last one."""
+        begin = max(epochs[0][0] for epochs in self._epochs.values())
+        end = min(epochs[-1][0] for epochs in self._epochs.values())
+        return [
+            seconds
+            for epochs in self._epochs.values()
+            for (before, _), (after, seconds) in pairwise(epochs)
+            if before >= begin and after <= end
+        ]
 
 
 def _measure_plain(board: Board, steps: int, loaded: bool) -> Measurement:
@@ -195,8 +233,8 @@ def document(
 Searches with `{VARIANT}`, {protocol.epochs} epochs on {images:,} training images: {steps:,} steps. Protocol `{name}`:
 {protocol.data.image_size} pixels, batches of {protocol.batch_size}, {network.channels} channels,
 {network.cells_per_stage} cell(s) a stage, {protocol.precision}, {protocol.threads} thread(s) a search. Start-up,
-diagnostics and derivation do not count. This project's have {ours}. On CPUs each process counts the libraries that
-all share.
+diagnostics and derivation do not count, and of this project's only the epochs during which all are at work. They have
+{ours}. On CPUs each process counts the libraries that all share.
 
 {markdown(table)}
 """
@@ -219,7 +257,7 @@ def read_counts(text: str) -> list[int]:
 @click.option("--images", default=50_000, show_default=True, type=click.IntRange(min=2), help="Of the real data set.")
 @click.option("--in-flight", "counts", default="1,2,4,8,16", show_default=True, help="Searches at once.")
 @click.option("--steps", default=4, show_default=True, type=click.IntRange(min=1), help="Of a measured epoch.")
-@click.option("--epochs", default=4, show_default=True, type=click.IntRange(min=2), help="Of each measurement.")
+@click.option("--epochs", default=4, show_default=True, type=click.IntRange(min=2), help="Of a search: all must meet.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the cells of this project's searches.")
 @click.option("--cuda-graphs", is_flag=True, help="Launch their passes as CUDA graphs.")
 @page_options
@@ -236,14 +274,14 @@ def main(
 ) -> None:
     """Measure and write the page."""
     if quick:
-        counts, steps, epochs = "1,2", 2, 3
+        counts, steps, epochs = "1,2", 2, 100
     board = load_board(ROOT / "params.yaml")
     if name not in board.protocols:
         raise UserError(f"--protocol: there is no protocol {name!r} in params.yaml")
     board = board.model_copy(update={"protocol": name})
     board = tiny(board) if quick else board
     faster = {"compile": compiled, "cuda_graphs": cuda_graphs}
-    measured = measure(short(board, epochs), read_counts(counts), steps, faster)
+    measured = measure(board, read_counts(counts), steps, epochs, faster)
     protocol = board.chosen
     all_steps = protocol.epochs * (images // 2 // protocol.batch_size)
     table = rate_table(measured, all_steps)

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -5,14 +6,31 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import seeds_in_flight
-from benchmarks.seeds_in_flight import LoadedData, main, short
+from benchmarks.seeds_in_flight import LoadedData, Watch, main, short
 from benchmarks.step_ways import noise
+from harness.progress import Row
 from harness.protocol import load_board
 from harness.split import split_images
 from tests.benchmarks.pages import quick_page
 from tests.conftest import tiny_params, write_params
 
 HALVES = ("train", "valid")
+
+
+class Quiet:
+    """A display that shows nothing."""
+
+    def begin(self, title: str) -> None:
+        pass
+
+    def advance(self, title: str, row: Row, epochs: int) -> None:
+        pass
+
+    def end(self, title: str, text: str) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
 
 
 @pytest.fixture
@@ -41,6 +59,31 @@ def test_the_page_compares_and_says_how_it_was_made(place: Path) -> None:
     assert list(rows["memory in all, MB"]) == pytest.approx(list(in_all), rel=1e-4)
     assert (rows["memory a search, MB"] > 50).all()
     assert sorted(path.name for path in place.iterdir()) == ["params.yaml", "results"]
+
+
+def test_only_epochs_beside_all_others_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(Quiet())
+    ends = [
+        ("one", 1.0),
+        ("one", 2.0),
+        ("two", 2.5),
+        ("one", 3.0),
+        ("one", 4.0),
+        ("two", 4.1),
+        ("one", 4.5),
+        ("two", 9.0),
+    ]
+    for number, (title, moment) in enumerate(ends):
+        monkeypatch.setattr(time, "monotonic", lambda moment=moment: moment)
+        watch.advance(title, {"seconds": float(number)}, 5)
+    assert watch.seconds_together() == [4.0, 6.0, 5.0]  # from 2.5 to 4.5
+
+
+def test_searches_that_do_not_meet_are_no_measurement() -> None:
+    watch = Watch(Quiet())
+    for title in ("one", "one", "two", "two"):
+        watch.advance(title, {"seconds": 1.0}, 2)
+    assert not watch.seconds_together()
 
 
 def test_a_short_board_measures_nothing_beside_the_search(place: Path) -> None:
