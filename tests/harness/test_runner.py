@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from harness.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.errors import UserError
 from harness.protocol import load_board
 from harness.record import TIMING_COLUMNS, read_record, read_table, run_folder
-from harness.runner import fingerprint, is_running, run_baseline, run_lock, run_search
+from harness.runner import fingerprint, is_running, run_baseline, run_lock, run_search, start_search
 from tests.conftest import ROOT, tiny_params, write_params
 from variants.darts import Darts
 
@@ -73,6 +74,20 @@ def test_killed_at_any_moment_it_resumes_to_the_identical_record(project: Path) 
     assert kills
     run_search(load_board(), "darts", 0)
     assert_same_result(result("darts", 0), undisturbed)
+
+
+@pytest.mark.parametrize(("precision", "rounded"), [("float32", False), ("tf32", True), ("float64", False)])
+def test_only_tf32_rounds_what_tensor_cores_multiply(project: Path, precision: str, rounded: bool) -> None:
+    content = tiny_params()
+    content["protocols"]["tiny"]["precision"] = precision
+    write_params(project, content)
+    torch.backends.cudnn.allow_tf32 = not rounded
+    try:
+        start_search(Darts(Darts.Settings(), load_board().chosen), load_board().chosen, seed=0)
+        assert torch.backends.cudnn.allow_tf32 == rounded
+        assert torch.get_float32_matmul_precision() == ("high" if rounded else "highest")
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(project: Path) -> None:
