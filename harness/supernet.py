@@ -7,7 +7,7 @@ operations on its source, each times its op weight; a node is the sum of its edg
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -129,10 +129,15 @@ class Supernet(nn.Module):
                 for _ in range(shape.cells_per_stage)
             )
         self.head = Head(shape)
-        # Found once: to look through a large network takes milliseconds, and is asked for in every step.
         self.norms = tracked_norms(self)
-        self.weights = dict(self.named_parameters())
-        """The weights by name."""
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights by name, from when they are on their device.
+
+        Found once: to look through a large network takes milliseconds, and is asked for in every step.
+        """
+        return dict(self.named_parameters())
 
     def forward(self, images: Tensor, op_weights: Tensor, controls: Controls | None = None) -> Tensor:
         """Map images to logits.

@@ -33,13 +33,18 @@ def tiny_protocol(**changes) -> Protocol:
 
 
 def tiny_search(method: type[Variant], settings: dict | None = None, seed: int = 0, **changes) -> Search:
-    torch.set_num_threads(1)
     protocol = tiny_protocol(**changes)
+    return search_on(protocol.device, method, settings, seed, protocol)
+
+
+def search_on(device: str, method: type[Variant], settings: dict | None, seed: int, protocol: Protocol) -> Search:
+    """A search on a device, also on one that no protocol can name."""
+    torch.set_num_threads(1)
     data = SearchData(
         _images(protocol.data.model_dump_json()),
         protocol.data,
         batch_size=protocol.batch_size,
-        device=protocol.device,
+        device=device,
         dtype=DTYPES[protocol.precision],
         seed=seed,
         epochs=protocol.epochs,

@@ -1,12 +1,13 @@
 """Within an epoch nothing waits for the device: no step reads a number back from it, or waits for a copy to it.
 
 Seen on a CPU, where that does no harm: every way to bring a tensor's content to Python is watched, and the making of
-tensors on a device. On CUDA PyTorch itself watches.
+tensors on a device. On PyTorch's device `meta`, whose tensors hold nothing, it is an error, and so is to mix devices.
+On CUDA PyTorch itself watches.
 """
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,8 +20,9 @@ from harness import registry
 from harness.baseline import Baseline
 from harness.meter import Meter
 from harness.search import Search
+from harness.steps import Batch
 from tests.conftest import ROOT
-from tests.variants.searches import tiny_search
+from tests.variants.searches import search_on, tiny_protocol, tiny_search
 
 READING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select"}
 METHODS = ("tolist", "numpy", "cpu")
@@ -94,13 +96,16 @@ def reads() -> Iterator[Reads]:
         yield noted
 
 
+def both_halves(search: Search) -> Iterator[tuple[Batch, Batch]]:
+    return zip(search.data.epoch("train", search.epoch), search.data.epoch("valid", search.epoch), strict=True)
+
+
 def steps(search: Search) -> list[str]:
     """Run the steps of the next epoch; return where something was read."""
     search.meter = Meter()
     search._streams = {}
     with reads() as noted:
-        batches = zip(search.data.epoch("train", search.epoch), search.data.epoch("valid", search.epoch), strict=True)
-        for index, (train, valid) in enumerate(batches):
+        for index, (train, valid) in enumerate(both_halves(search)):
             search.run_step(index, train, valid)
     return noted.places
 
@@ -116,6 +121,18 @@ def test_steps_read_nothing_from_the_device(name: str) -> None:
     assert found == READING_VARIANTS.get(name, set())
 
 
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(READING_VARIANTS)))
+def test_steps_need_no_number_and_keep_to_their_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Search, "arithmetic", lambda self: nullcontext())  # torch.autocast does not know the device
+    search = search_on("meta", registry.variant(name), None, 0, tiny_protocol(epochs=4))
+    for epoch in range(search.protocol.epochs):
+        search.epoch = epoch
+        for index, (train, valid) in enumerate(both_halves(search)):
+            search.run_step(index, train, valid)
+    with pytest.raises(RuntimeError, match="meta"):
+        search.meter.ratio("train/loss", "train/batches")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(READING_VARIANTS)))
 def test_steps_wait_for_nothing_on_cuda(name: str) -> None:
@@ -123,11 +140,11 @@ def test_steps_wait_for_nothing_on_cuda(name: str) -> None:
     search.run_epoch()
     search.meter = Meter()
     search._streams = {}
-    halves = [list(search.data.epoch(half, search.epoch)) for half in ("train", "valid")]
+    batches = list(both_halves(search))
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for index, (train, valid) in enumerate(zip(*halves, strict=True)):
+        for index, (train, valid) in enumerate(batches):
             search.run_step(index, train, valid)
     finally:
         torch.cuda.set_sync_debug_mode(before)
