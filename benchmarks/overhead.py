@@ -87,6 +87,7 @@ def run_group_timed(launched: float) -> dict[str, float]:
     return {
         "all": (time.time() - launched) * processors,
         "steps": sum(float(table["seconds"].sum()) for table in tables),
+        "steps of one": float(record.read_table(record.run_folder(VARIANT, 0), "epochs")["seconds"].sum()),
         "diagnostics": sum(float(table["diagnostics_seconds"].sum()) for table in tables),
         "MLflow": _sync_seconds(board),
     }
@@ -148,12 +149,12 @@ def measure_quick(board: Board) -> pd.DataFrame:
     return share_table(board.protocol, rows)
 
 
-def measure_group(board: Board, derivation: float) -> pd.DataFrame:
+def measure_group(board: Board, alone: pd.Series) -> pd.DataFrame:
     """Return a row a part of all searches of the board side by side.
 
     Args:
         board: under the protocol that it chooses.
-        derivation: seconds of one, which the records do not tell.
+        alone: seconds of the parts of one search, for the derivation, which the records do not tell.
     """
     with ExitStack() as stack:
         project_folder(stack, board, lambda: write_cached(IMAGES, decode(board.chosen.data)))
@@ -162,7 +163,7 @@ def measure_group(board: Board, derivation: float) -> pd.DataFrame:
         "steps": seconds["steps"],
         "diagnostics": seconds["diagnostics"],
         "MLflow": seconds["MLflow"],
-        "derivation": derivation * len(board.runs),
+        "derivation": alone["derivation"] / alone["steps"] * seconds["steps of one"] * len(board.runs),
     }
     inside = seconds["steps"] + seconds["diagnostics"] + rows["derivation"]
     rows["start, checkpoints, records, idle processors"] = max(0.0, seconds["all"] - inside)
@@ -227,7 +228,8 @@ those of all processors together, from the command to the last record. Under `na
 search of `{VARIANT}` in a process of its own: each part runs once at full size, the steps {steps} times on images of
 noise, and is counted as often as it occurs in a search with {TRAINING_IMAGES:,} images an epoch. MLflow is the time to
 bring the runs into an SQLite store that exists. The derivation by other rules than the variant's own is no part of the
-search; of the whole board it is that of the one search, times the runs; of `nas-bench-201` it was not measured.
+search; of the whole board it is that of the one search, times the runs, as much slower as the same search's steps were
+there; of `nas-bench-201` it was not measured.
 
 {markdown(table)}
 """
@@ -255,8 +257,8 @@ def main(steps: int, launched: float | None, group: bool, quick: bool, output: P
     content |= {"variants": {VARIANT: {}}, "seeds": [0]}
     one, paper = (Board.model_validate(content | {"protocol": name}) for name in ("quick", "nas-bench-201"))
     alone = measure_quick(one)
-    derivation = float(alone.set_index("part")["seconds"]["derivation"])
-    table = pd.concat([alone, measure_group(board, derivation), measure_paper(paper, steps)], ignore_index=True)
+    group = measure_group(board, alone.set_index("part")["seconds"])
+    table = pd.concat([alone, group, measure_paper(paper, steps)], ignore_index=True)
     page, packages = document(table, steps, board), ("torch", "mlflow", "numpy")
     write_page(NAME, page, table, quick=quick, output=output, packages=packages)
 
