@@ -257,8 +257,8 @@ def main(steps: int, launched: float | None, group: bool, quick: bool, output: P
     content |= {"variants": {VARIANT: {}}, "seeds": [0]}
     one, paper = (Board.model_validate(content | {"protocol": name}) for name in ("quick", "nas-bench-201"))
     alone = measure_quick(one)
-    group = measure_group(board, alone.set_index("part")["seconds"])
-    table = pd.concat([alone, group, measure_paper(paper, steps)], ignore_index=True)
+    together = measure_group(board, alone.set_index("part")["seconds"])
+    table = pd.concat([alone, together, measure_paper(paper, steps)], ignore_index=True)
     page, packages = document(table, steps, board), ("torch", "mlflow", "numpy")
     write_page(NAME, page, table, quick=quick, output=output, packages=packages)
 
