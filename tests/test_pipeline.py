@@ -116,9 +116,11 @@ class TestBoard:
 
     @pytest.mark.slow
     def test_changed_code_of_a_variant_reruns_only_its_runs(self, board: Path) -> None:
+        write_params(board, tiny_params(seeds=[0]))
+        dvc(board, "repro", "lookup")
         with (board / "variants/darts_2nd.py").open("a") as file:
             file.write("\n# A change.\n")
-        assert ran(dvc(board, "repro", "lookup")) == {"code", "search@darts-2nd-7", "lookup"}
+        assert ran(dvc(board, "repro", "lookup")) == {"code", "search@darts-2nd-0", "lookup"}
 
     def test_a_mistake_in_the_settings_stops_before_anything_runs(self, board: Path) -> None:
         content = tiny_params(seeds=[7, 8])
