@@ -36,6 +36,7 @@ from contextlib import chdir, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,18 +123,10 @@ def unpacked(wheels: Path | None) -> Iterator[None]:
 @contextmanager
 def importable(folder: Path) -> Iterator[None]:
     """Let what lies in a folder be imported, here and in the processes that are started from here."""
-    before = os.environ.get("PYTHONPATH")
-    sys.path.insert(0, str(folder))
     # The process that searches are forked from does not get sys.path before it imports what they share.
-    os.environ["PYTHONPATH"] = str(folder) if before is None else f"{folder}{os.pathsep}{before}"
-    try:
+    places = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with patch.object(sys, "path", [str(folder), *sys.path]), patch.dict(os.environ, PYTHONPATH=places):
         yield
-    finally:
-        sys.path.remove(str(folder))
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
 
 
 def is_there(module: str) -> bool:

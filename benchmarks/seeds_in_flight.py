@@ -4,9 +4,9 @@
 
 Each count of searches runs on images of noise for a few short epochs, without diagnostics; those during which all are
 at work count. From the time of a step follows that of a search on the real number of images. On a card steps are short:
---steps 100 --epochs 20. The plain implementation, every edge by itself, runs once with
-the images on the device and once with loaders of Pillow pictures, as public codes have them. `--quick` is a tiny size
-that shows that the benchmark works. Writes benchmarks/results/seeds_in_flight.md and .csv.
+--steps 100 --epochs 20. The plain implementation, every edge by itself, runs once with the images on the device and
+once with loaders of Pillow pictures, as public codes have them. `--quick` is a tiny size that shows that the benchmark
+works. Writes benchmarks/results/seeds_in_flight.md and .csv.
 """
 
 import statistics

@@ -11,7 +11,6 @@ The recording and replaying on a card (`CudaGraphs`) has never run on one. Tests
 operators, which shows that a replay depends on nothing but the memory of a pass.
 """
 
-import gc
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
+from harness.collector import collector_paused
 from harness.compiled import is_regular
 from harness.errors import UserError
 from harness.hypergradient import Tensors
@@ -76,20 +76,9 @@ class CudaGraphs:
     def record(self) -> Iterator[Graph]:
         """Record without running."""
         graph = torch.cuda.CUDAGraph()
-        with _no_collection(), torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        # A graph among the garbage, of an earlier network, would end the recording when it is collected.
+        with collector_paused(), torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             yield graph
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep Python from collecting garbage: a graph among it, of an earlier network, would end the recording."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Unpickling that runs no code: only the names on a short list can be built."""
 
-import gc
 import io
 import pickle
 from collections.abc import Iterator, Mapping
@@ -51,15 +50,3 @@ def load_restricted(data: bytes, allowed: Allowed, where: str, encoding: str = "
     """
     with told_in_one_sentence(where), memory_limited(len(data)):
         return RestrictedUnpickler(data, allowed, encoding).load()
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pause the cyclic garbage collector, which walks the millions of new objects again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -37,7 +37,7 @@ def _imported_files(source: bytes) -> list[Path]:
 
 
 @cache  # most files are reached by every method
-def _imported_modules(source: bytes) -> list[str]:
+def _imported_modules(source: bytes) -> tuple[str, ...]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -45,4 +45,4 @@ def _imported_modules(source: bytes) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return [name for name in names if name.split(".")[0] in PACKAGES]
+    return tuple(name for name in names if name.split(".")[0] in PACKAGES)

@@ -15,11 +15,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from harness.cell import CELL_COUNT, CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
+from harness.collector import collector_paused
 from harness.errors import UserError, did_you_mean, quoted
 from harness.files import file_checksum
 from harness.memory_limit import memory_limited
 from harness.protocol import AccuracyColumn, TruthSettings, validate
-from harness.restricted_pickle import collector_paused, load_restricted
+from harness.restricted_pickle import load_restricted
 from harness.truth import TRUTH_FILE, Truth, write_truth
 from harness.truth_checks import build_truth
 from harness.truth_nas_bench_201 import import_nas_bench_201

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.cell import Cell
+from harness.collector import collector_paused
 from harness.errors import UserError
 from harness.pickle_pieces import Piece, load_piece
-from harness.restricted_pickle import collector_paused, load_restricted
+from harness.restricted_pickle import load_restricted
 
 SETS = {
     "cifar10-valid": {"valid": "x-valid", "test": "ori-test"},

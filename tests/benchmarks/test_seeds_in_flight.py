@@ -8,29 +8,13 @@ from click.testing import CliRunner
 from benchmarks import seeds_in_flight
 from benchmarks.seeds_in_flight import LoadedData, Watch, main, short
 from benchmarks.step_ways import noise
-from harness.progress import Row
 from harness.protocol import load_board
 from harness.split import split_images
 from tests.benchmarks.pages import quick_page
 from tests.conftest import tiny_params, write_params
+from tests.harness.test_fleet import Shown
 
 HALVES = ("train", "valid")
-
-
-class Quiet:
-    """A display that shows nothing."""
-
-    def begin(self, title: str) -> None:
-        pass
-
-    def advance(self, title: str, row: Row, epochs: int) -> None:
-        pass
-
-    def end(self, title: str, text: str) -> None:
-        pass
-
-    def say(self, text: str) -> None:
-        pass
 
 
 @pytest.fixture
@@ -62,7 +46,9 @@ def test_the_page_compares_and_says_how_it_was_made(place: Path) -> None:
 
 
 def test_only_epochs_beside_all_others_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Watch(Quiet())
+    watch = Watch(Shown())
+    for title in ("one", "two"):
+        watch.begin(title)
     ends = [
         ("one", 1.0),
         ("one", 2.0),
@@ -75,14 +61,16 @@ def test_only_epochs_beside_all_others_count(monkeypatch: pytest.MonkeyPatch) ->
     ]
     for number, (title, moment) in enumerate(ends):
         monkeypatch.setattr(time, "monotonic", lambda moment=moment: moment)
-        watch.advance(title, {"seconds": float(number)}, 5)
+        watch.advance(title, {"epoch": number, "seconds": float(number)}, 5)
     assert watch.seconds_together() == [4.0, 6.0, 5.0]  # from 2.5 to 4.5
 
 
 def test_searches_that_do_not_meet_are_no_measurement() -> None:
-    watch = Watch(Quiet())
-    for title in ("one", "one", "two", "two"):
-        watch.advance(title, {"seconds": 1.0}, 2)
+    watch = Watch(Shown())
+    for title in ("one", "two"):
+        watch.begin(title)
+        for epoch in (1, 2):
+            watch.advance(title, {"epoch": epoch, "seconds": 1.0}, 2)
     assert not watch.seconds_together()
 
 

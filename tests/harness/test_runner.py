@@ -77,11 +77,13 @@ def test_killed_at_any_moment_it_resumes_to_the_identical_record(project: Path) 
 
 
 @pytest.mark.parametrize(("precision", "rounded"), [("float32", False), ("tf32", True), ("float64", False)])
-def test_only_tf32_rounds_what_tensor_cores_multiply(project: Path, precision: str, rounded: bool) -> None:
+def test_only_tf32_rounds_what_tensor_cores_multiply(
+    project: Path, monkeypatch: pytest.MonkeyPatch, precision: str, rounded: bool
+) -> None:
     content = tiny_params()
     content["protocols"]["tiny"]["precision"] = precision
     write_params(project, content)
-    torch.backends.cudnn.allow_tf32 = not rounded
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", not rounded)  # and put back at the end
     try:
         start_search(Darts(Darts.Settings(), load_board().chosen), load_board().chosen, seed=0)
         assert torch.backends.cudnn.allow_tf32 == rounded
