@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.page import page_options, write_page
-from harness import registry
-from harness.baseline import Signal, run_baseline
-from harness.cell import Cell
-from harness.errors import UserError
-from harness.training_time import model_seconds
+from harness.base.errors import UserError
+from harness.search import registry
+from harness.search.baseline import Signal, run_baseline
+from harness.space.cell import Cell
+from harness.truth.training_time import model_seconds
 
 NAME = "baseline_bands"
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"

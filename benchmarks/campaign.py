@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from harness.fleet import Outcome, Run
-    from harness.protocol import Board, DataSettings
-    from harness.record import Record
-    from harness.sources import Source
-    from harness.truth import Truth
+    from harness.fleet.group import Outcome, Run
+    from harness.images.sources import Source
+    from harness.records.record import Record
+    from harness.settings.protocol import Board, DataSettings
+    from harness.truth.table import Truth
 
 # Nothing but Python's own at this level: the rest may lie in wheels that are not unpacked yet.
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing:
             print(f"error: {', '.join(missing)} cannot be imported: give the wheels by --wheels DIR", file=sys.stderr)
             return 2
-        from harness.errors import UserError
+        from harness.base.errors import UserError
 
         try:
             return int(options.command(options, started))
@@ -149,12 +149,12 @@ def prepare_command(options: argparse.Namespace, started: float) -> int:
 
 
 def write_images(source: Path, settings: "DataSettings", folder: Path) -> None:
-    """Decode images into a folder as `harness.images` reads it, under the name that the protocol gives them.
+    """Decode images into a folder as `harness.images.decoded` reads it, under the name that the protocol gives them.
 
     Raises:
         UserError: the source is missing, damaged or of none of the forms.
     """
-    from harness.images import to_arrays, write_cached
+    from harness.images.decoded import to_arrays, write_cached
 
     write_cached(folder, to_arrays(read_images(source, settings), settings))
 
@@ -165,8 +165,8 @@ def read_images(source: Path, settings: "DataSettings") -> "Source":
     Raises:
         UserError: see `write_images`.
     """
-    from harness.errors import UserError
-    from harness.sources import read_source
+    from harness.base.errors import UserError
+    from harness.images.sources import read_source
 
     if not source.exists():
         raise UserError(
@@ -189,8 +189,8 @@ def read_parquet(path: Path) -> "Source":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from harness.errors import UserError
-    from harness.sources import Source
+    from harness.base.errors import UserError
+    from harness.images.sources import Source
 
     try:
         table = pq.read_table(path, columns=["split", "label", "name", "jpeg"]).to_pandas(ignore_metadata=True)
@@ -209,8 +209,8 @@ def image_set(rows: "pd.DataFrame", classes: tuple[str, ...], path: Path) -> Any
     """Decode the images of some rows."""
     import numpy as np
 
-    from harness.errors import UserError
-    from harness.sources import ImageSet
+    from harness.base.errors import UserError
+    from harness.images.sources import ImageSet
 
     images: list[np.ndarray] = []
     for name, jpeg in zip(rows["name"], rows["jpeg"], strict=True):
@@ -240,8 +240,8 @@ def decoded(jpeg: bytes) -> "np.ndarray":
 
 def run_command(options: argparse.Namespace, started: float) -> int:
     """Run what is left, then write the table."""
-    from harness.fleet import Run, StoppedError, parse_seeds, run_together
-    from harness.progress import show_runs
+    from harness.base.progress import show_runs
+    from harness.fleet.group import Run, StoppedError, parse_seeds, run_together
 
     board = campaign_board(options)
     truth = read_truth(options)
@@ -269,8 +269,8 @@ def campaign_board(options: argparse.Namespace) -> "Board":
     Raises:
         UserError: params.yaml will not do, or there is no such protocol.
     """
-    from harness.errors import UserError, did_you_mean
-    from harness.protocol import load_board
+    from harness.base.errors import UserError, did_you_mean
+    from harness.settings.protocol import load_board
 
     board = load_board(options.params)
     if options.protocol not in board.protocols:
@@ -285,9 +285,9 @@ def link_images(source: Path, settings: "DataSettings", output: Path) -> None:
     Raises:
         UserError: see `write_images`.
     """
-    from harness.errors import UserError
-    from harness.images import DESCRIPTION_FILE, IMAGES
-    from harness.protocol import content_hash
+    from harness.base.errors import UserError
+    from harness.images.decoded import DESCRIPTION_FILE, IMAGES
+    from harness.settings.protocol import content_hash
 
     images = source.resolve()
     if not (images / DESCRIPTION_FILE).exists():
@@ -312,8 +312,8 @@ def read_truth(options: argparse.Namespace) -> "Truth | None":
     Raises:
         UserError: it is missing or damaged, or lacks a column that is named.
     """
-    from harness.protocol import TruthSettings, validate
-    from harness.truth_sources import import_table, parse_columns
+    from harness.settings.protocol import TruthSettings, validate
+    from harness.truth.sources import import_table, parse_columns
 
     if options.truth is None:
         return None
@@ -330,8 +330,8 @@ def read_truth(options: argparse.Namespace) -> "Truth | None":
 
 def what_is_left(board: "Board", runs: Iterable["Run"], outcomes: Iterable["Outcome"]) -> list[str]:
     """Return a line about each run that has no result."""
-    from harness.checkpoint import Checkpoints
-    from harness.runner import fingerprint
+    from harness.board.runner import fingerprint
+    from harness.records.checkpoint import Checkpoints
 
     ended = {outcome.run: outcome for outcome in outcomes}
     lines = []
@@ -349,7 +349,7 @@ def what_is_left(board: "Board", runs: Iterable["Run"], outcomes: Iterable["Outc
 
 def document(truth: "Truth | None", left: list[str], seconds: float) -> str:
     """Return the page about all records of the current folder."""
-    from harness.record import RUNS, read_record
+    from harness.records.record import RUNS, read_record
 
     records = [read_record(path.parent) for path in sorted(RUNS.glob("*/seed-*/record.json"))]
     protocols = ", ".join(sorted({found.protocol for found in records}))
@@ -383,8 +383,8 @@ def table(records: list["Record"], truth: "Truth | None") -> list[dict[str, str]
     """Return a row a record."""
     import pandas as pd
 
-    from harness.cell import Cell
-    from harness.truth_columns import TruthColumns
+    from harness.space.cell import Cell
+    from harness.truth.columns import TruthColumns
 
     rows = []
     for found in records:

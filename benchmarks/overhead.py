@@ -28,14 +28,15 @@ from ruamel.yaml import YAML
 
 from benchmarks.page import markdown, page_options, write_page
 from benchmarks.seeds_in_flight import noise
-from harness import record, runner
-from harness.diagnostics import is_due
-from harness.fleet import Run, run_together
-from harness.images import IMAGES, decode, write_cached
-from harness.places import places_for
-from harness.progress import show_runs
-from harness.protocol import Board, load_board
-from harness.tracking import sync
+from harness.base.progress import show_runs
+from harness.board import runner
+from harness.fleet.group import Run, run_together
+from harness.fleet.places import places_for
+from harness.images.decoded import IMAGES, decode, write_cached
+from harness.records import record
+from harness.search.diagnostics import is_due
+from harness.settings.protocol import Board, load_board
+from harness.tracking.mirror import sync
 
 NAME = "overhead"
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,12 +44,15 @@ VARIANT = "darts"
 TRAINING_IMAGES = 25_000
 """Of the paper's protocol, for the weights."""
 PARTS = {
-    "checkpoints": ("harness.checkpoint.Checkpoints.save",),
-    "derivation": ("harness.runner._Run._derive",),
-    "record": ("harness.runner._Run._write",),
-    "gap and alignment": ("harness.diagnostics.discretisation_gap", "harness.diagnostics.layer_alignment"),
-    "Hessian": ("harness.diagnostics.alpha_hessian",),
-    "one-shot accuracies": ("harness.diagnostics.one_shot_accuracies",),
+    "checkpoints": ("harness.records.checkpoint.Checkpoints.save",),
+    "derivation": ("harness.board.runner._Run._derive",),
+    "record": ("harness.board.runner._Run._write",),
+    "gap and alignment": (
+        "harness.search.diagnostics.discretisation_gap",
+        "harness.search.diagnostics.layer_alignment",
+    ),
+    "Hessian": ("harness.search.diagnostics.alpha_hessian",),
+    "one-shot accuracies": ("harness.search.diagnostics.one_shot_accuracies",),
 }
 """Functions whose time is taken, by the part that they belong to."""
 DIAGNOSTICS = ("gap and alignment", "Hessian", "one-shot accuracies")
@@ -65,7 +69,7 @@ def run_timed(launched: float) -> dict[str, float]:
         for part, functions in PARTS.items():
             for function in functions:
                 stack.enter_context(_timed(function, seconds, part))
-        stack.enter_context(_timed("harness.search.Search.run_epoch", seconds, "epochs"))
+        stack.enter_context(_timed("harness.search.loop.Search.run_epoch", seconds, "epochs"))
         runner.run_search(board, VARIANT, 0)
     table = record.read_table(record.run_folder(VARIANT, 0), "epochs")
     seconds["steps"] = float(table["seconds"].sum())

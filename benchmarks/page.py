@@ -16,10 +16,10 @@ from typing import Any
 import click
 import pandas as pd
 
-from harness.environment import processor_name
-from harness.errors import UserError
-from harness.files import whole_file
-from harness.processes import usable_cores
+from harness.base.errors import UserError
+from harness.base.files import whole_file
+from harness.base.processes import usable_cores
+from harness.records.environment import processor_name
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -2,17 +2,17 @@
 
 This is how public implementations of DARTS on this space write the cell, peers of this project: no edge shares
 anything with another, and each output is multiplied by its op weight. Parameters, names and function are those of
-`harness.supernet.Supernet`.
+`harness.networks.supernet.Supernet`.
 """
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
-from harness.cell import NONE, OPERATIONS, POOL, SKIP
-from harness.layers import average_pool
-from harness.mixed_cell import CellControls, MixedCell, OpWeights, Terms, factor, total
-from harness.supernet import Supernet
+from harness.networks.layers import average_pool
+from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights, Terms, factor, total
+from harness.networks.supernet import Supernet
+from harness.space.cell import NONE, OPERATIONS, POOL, SKIP
 
 
 class PlainCell(MixedCell):

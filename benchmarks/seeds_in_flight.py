@@ -27,15 +27,15 @@ from torch.utils.data import DataLoader
 
 from benchmarks.page import markdown, page_options, write_page
 from benchmarks.step_ways import QUICK, PilImages, PlainSearch, noise
-from harness import runner
-from harness.data import Batch, Half, SearchData
-from harness.errors import UserError
-from harness.fleet import PROCESSES, Run, run_together
-from harness.images import IMAGES, ImageArrays, write_cached
-from harness.progress import Display, Row, show_runs
-from harness.protocol import Board, Protocol, load_board
-from harness.record import read_record, run_folder
-from harness.search import peak_memory_bytes
+from harness.base.errors import UserError
+from harness.base.progress import Display, Row, show_runs
+from harness.board import runner
+from harness.fleet.group import PROCESSES, Run, run_together
+from harness.images.batches import Batch, Half, SearchData
+from harness.images.decoded import IMAGES, ImageArrays, write_cached
+from harness.records.record import read_record, run_folder
+from harness.search.loop import peak_memory_bytes
+from harness.settings.protocol import Board, Protocol, load_board
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "seeds_in_flight"
@@ -192,13 +192,13 @@ def _measure_plain(board: Board, steps: int, loaded: bool) -> Measurement:
 
 def _run_plain(board: Board, loaded: bool, channel: Connection) -> None:
     # This process is for nothing else, so the parts that its search is made of may be replaced.
-    import harness.data
-    import harness.search
-    from harness import registry
+    import harness.images.batches
+    import harness.search.loop
+    from harness.search import registry
 
-    harness.search.Search = PlainSearch  # type: ignore[misc]
+    harness.search.loop.Search = PlainSearch  # type: ignore[misc]
     if loaded:
-        harness.data.SearchData = LoadedData  # type: ignore[misc]
+        harness.images.batches.SearchData = LoadedData  # type: ignore[misc]
     method = registry.variant(VARIANT)
     search = runner.start_search(method(registry.settings_of(board, VARIANT), board.chosen), board.chosen, seed=0)
     seconds = [search.run_epoch()["seconds"] for _ in range(board.chosen.epochs)]

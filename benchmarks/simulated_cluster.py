@@ -19,15 +19,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.page import markdown, page_options, write_page
-from harness import dvc_stages
-from harness.engine import Ended, Resources, Task
-from harness.fleet import Outcome, Run
-from harness.images import IMAGES, decode, write_cached
-from harness.protocol import Board, load_board
-from harness.record import read_table, run_folder, write_run
-from harness.runner import run_search
-from harness.schedule import Schedule
-from harness.tasks import group_runs
+from harness.board.runner import run_search
+from harness.fleet.engine import Ended, Resources, Task
+from harness.fleet.group import Outcome, Run, dvc_stages
+from harness.fleet.schedule import Schedule
+from harness.fleet.tasks import group_runs
+from harness.images.decoded import IMAGES, decode, write_cached
+from harness.records.record import read_table, run_folder, write_run
+from harness.settings.protocol import Board, load_board
 from pipelines.code import CODE
 from tests.conftest import copy_project, tiny_params, write_params
 from variants.darts import Darts
@@ -66,7 +65,7 @@ class Clock:
 
 
 class SimulatedEngine:
-    """See `harness.engine.Engine`: a slot a task, and durations instead of work."""
+    """See `harness.fleet.engine.Engine`: a slot a task, and durations instead of work."""
 
     gpus = True
 
@@ -255,9 +254,9 @@ def document(cluster: pd.DataFrame, commits: pd.DataFrame) -> str:
     """Return the page without its footer."""
     return f"""# A sweep on a simulated cluster
 
-The real schedule (`harness/schedule.py`) and real records on slots whose tasks only take simulated time: log-normal
-around what was expected of the method (sd of the logarithm {SPREAD}). The lower bound is all work over the slots. In
-the second row workers die halfway, and their tasks begin again; the half that was lost counts as work.
+The real schedule (`harness/fleet/schedule.py`) and real records on slots whose tasks only take simulated time:
+log-normal around what was expected of the method (sd of the logarithm {SPREAD}). The lower bound is all work over the
+slots. In the second row workers die halfway, and their tasks begin again; the half that was lost counts as work.
 
 {markdown(cluster)}
 

@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.page import markdown, page_options, write_page
 from benchmarks.step_ways import MEMORY_WAYS, QUICK, WAYS, Size, size_options
-from harness.processes import usable_cores
+from harness.base.processes import usable_cores
 
 NAME = "step_time"
 

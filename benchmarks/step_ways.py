@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.plain_supernet import PlainSupernet
-from harness.cell import CONV1, CONV3, EDGES, Shape
-from harness.data import SearchData
-from harness.images import ImageArrays, to_arrays
-from harness.layers import average_pool
-from harness.mixed_cell import MixedCell
-from harness.protocol import Protocol, validate
-from harness.search import DTYPES, Search
-from harness.sources import ImageSet, Source
-from harness.supernet import Supernet, SupernetSpec
-from harness.variant import Variant
-from harness.vision import load_torchvision
+from harness.images.batches import SearchData
+from harness.images.decoded import ImageArrays, to_arrays
+from harness.images.sources import ImageSet, Source
+from harness.images.torchvision_import import load_torchvision
+from harness.networks.layers import average_pool
+from harness.networks.mixed_cell import MixedCell
+from harness.networks.supernet import Supernet, SupernetSpec
+from harness.search.loop import DTYPES, Search
+from harness.search.variant import Variant
+from harness.settings.protocol import Protocol, validate
+from harness.space.cell import CONV1, CONV3, EDGES, Shape
 from variants.darts import Darts
 
 CLASSES = 10

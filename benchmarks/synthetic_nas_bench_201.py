@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.cell import CELL_COUNT, Cell
-from harness.pickle_pieces import memo_positions
-from harness.truth import NETWORKS
-from harness.truth_trials import SETS
+from harness.space.cell import CELL_COUNT, Cell
+from harness.truth.table import NETWORKS
+from harness.truth.trials import SETS
+from harness.untrusted.pickle_pieces import memo_positions
 
 GROUP = 50
 """Cells that are pickled at once; they share the texts that name their entries."""

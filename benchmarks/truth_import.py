@@ -33,7 +33,7 @@ FIGURES = ("seconds", "CPU seconds", "MiB")
 HERE = "this project"
 PACKAGE = "nas-bench-201"
 IMPORTS = {
-    HERE: "from harness.truth_nas_bench_201 import import_nas_bench_201 as read; "
+    HERE: "from harness.truth.nas_bench_201 import import_nas_bench_201 as read; "
     "read(Path(sys.argv[1]), allow_partial=True)",
     PACKAGE: "import torch; from nas_201_api import NASBench201API; "
     "NASBench201API(torch.load(sys.argv[1], weights_only=False), verbose=False)",
@@ -42,7 +42,7 @@ IMPORTS = {
 PACKAGE_MEGABYTES = 200
 """The largest file that the package is asked to read."""
 FOLDER_IMPORT = (
-    "from harness.truth_nats_bench import import_nats_bench as read; "
+    "from harness.truth.nats_bench import import_nats_bench as read; "
     "read(Path(sys.argv[1]), allow_partial=True, processes=int(sys.argv[2]))"
 )
 

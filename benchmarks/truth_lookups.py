@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from benchmarks.page import markdown, page_options, write_page
 from benchmarks.timing import median_seconds
-from harness.cell import CELL_COUNT, Cell, all_cells
-from harness.protocol import TruthSettings
-from harness.truth import REPORT_COLUMNS, Provenance, Truth, write_truth
-from harness.truth_columns import TruthColumns
-from harness.truth_sources import import_truth
+from harness.settings.protocol import TruthSettings
+from harness.space.cell import CELL_COUNT, Cell, all_cells
+from harness.truth.columns import TruthColumns
+from harness.truth.sources import import_truth
+from harness.truth.table import REPORT_COLUMNS, Provenance, Truth, write_truth
 
 NAME = "truth_lookups"
 EMBEDDED = "one column, means (embedded)"

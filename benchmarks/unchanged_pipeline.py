@@ -22,15 +22,15 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.page import markdown, page_options, write_page
-from harness.errors import UserError
-from harness.images import IMAGES, decode, write_cached
-from harness.lookup import RESULTS, look_up
-from harness.protocol import load_board
-from harness.record import read_table, run_folder, write_run
-from harness.runner import method_code_hash, run_search
-from harness.tracked import write_tracked
-from harness.tracking import SyncSummary
-from harness.truth_sources import import_truth
+from harness.base.errors import UserError
+from harness.board.lookup import RESULTS, look_up
+from harness.board.runner import method_code_hash, run_search
+from harness.images.decoded import IMAGES, decode, write_cached
+from harness.records.record import read_table, run_folder, write_run
+from harness.settings.protocol import load_board
+from harness.tracking.mirror import SyncSummary
+from harness.tracking.tracked import write_tracked
+from harness.truth.sources import import_truth
 from pipelines.code import CODE
 from tests.conftest import copy_project, tiny_params, write_params
 from variants.darts import Darts

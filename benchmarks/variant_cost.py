@@ -17,10 +17,10 @@ import torch
 
 from benchmarks.page import markdown, page_options, write_page
 from benchmarks.step_ways import QUICK, Size, noise, protocol, size_options, start_search
-from harness import registry
-from harness.images import ImageArrays
-from harness.protocol import Protocol
-from harness.variant import Variant
+from harness.images.decoded import ImageArrays
+from harness.search import registry
+from harness.search.variant import Variant
+from harness.settings.protocol import Protocol
 from variants.darts import Darts
 
 NAME = "variant_cost"

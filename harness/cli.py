@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.errors import UserError
-from harness.masking import masked
+from harness.base.errors import UserError
+from harness.base.masking import masked
 
 if TYPE_CHECKING:
-    from harness.engine import Store
-    from harness.protocol import TruthSettings
+    from harness.fleet.engine import Store
+    from harness.settings.protocol import TruthSettings
 
 
 class _Commands(click.Group):
@@ -41,7 +41,7 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cell(cell: str, as_json: bool) -> None:
     """Describe a cell, given by its official index or its string."""
-    from harness.cell import Cell, Shape
+    from harness.space.cell import Cell, Shape
 
     found = Cell.parse(cell)
     shape = Shape()
@@ -74,10 +74,11 @@ def import_truth(
     kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...], partial: bool, output: Path | None
 ) -> None:
     """Import true accuracies from KIND at PATH, and make params.yaml name them."""
-    from harness import dvc_stages, project
-    from harness.protocol import PARAMS_FILE, read_yaml
-    from harness.truth import TRUTH_FILE
-    from harness.truth_sources import import_truth as import_source
+    from harness.fleet import dvc_stages
+    from harness.settings import project
+    from harness.settings.protocol import PARAMS_FILE, read_yaml
+    from harness.truth.sources import import_truth as import_source
+    from harness.truth.table import TRUTH_FILE
 
     settings = _truth_settings(kind, path, cell_column, columns)
     if output is None:
@@ -92,8 +93,8 @@ def import_truth(
 
 
 def _truth_settings(kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...]) -> "TruthSettings":
-    from harness.protocol import TruthSettings, validate
-    from harness.truth_sources import parse_columns
+    from harness.settings.protocol import TruthSettings, validate
+    from harness.truth.sources import parse_columns
 
     content = {"source": kind, "path": path, "cell_column": cell_column, "columns": parse_columns(columns)}
     return validate(TruthSettings, content, where="truth import")
@@ -104,8 +105,8 @@ def _truth_settings(kind: str, path: str | None, cell_column: str | None, column
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_truth(cell: str, as_json: bool) -> None:
     """Print the true accuracies of a cell, given by its official index or its string."""
-    from harness.cell import Cell
-    from harness.truth import TRUTH_FILE, Truth, describe_cell
+    from harness.space.cell import Cell
+    from harness.truth.table import TRUTH_FILE, Truth, describe_cell
 
     _print(describe_cell(Truth.read(TRUTH_FILE), Cell.parse(cell)), as_json)
 
@@ -114,7 +115,7 @@ def show_truth(cell: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def variants(as_json: bool) -> None:
     """List the registered methods: what they change, what they cost, where they come from."""
-    from harness import registry
+    from harness.search import registry
 
     content = {
         name: {
@@ -162,10 +163,11 @@ def search(variant: str, seed: int | None, seeds: str | None, workers: int | Non
 
 
 def _search_one(variant: str, seed: int) -> None:
-    from harness import dvc_stages, runner
-    from harness.interruption import clean_end
-    from harness.progress import show_progress
-    from harness.protocol import load_board
+    from harness.base.interruption import clean_end
+    from harness.base.progress import show_progress
+    from harness.board import runner
+    from harness.fleet import dvc_stages
+    from harness.settings.protocol import load_board
 
     board = load_board()
     with clean_end(), show_progress(f"{variant} seed {seed}") as on_epoch:
@@ -176,8 +178,8 @@ def _search_one(variant: str, seed: int) -> None:
 
 
 def _search_many(variant: str, seeds: str, workers: int | None) -> None:
-    from harness.fleet import Run, parse_seeds, run_and_record
-    from harness.protocol import load_board
+    from harness.fleet.group import Run, parse_seeds, run_and_record
+    from harness.settings.protocol import load_board
 
     runs = [Run(variant, seed) for seed in parse_seeds(seeds)]
     sys.exit(run_and_record(load_board(), runs, workers))
@@ -200,8 +202,8 @@ def sweep(
     engine: str, options: tuple[str, ...], folder: Path | None, store: "Store", together: int | None, dry_run: bool
 ) -> None:
     """Bring the whole board up to date: what is stale, many runs at once, then the report; or go on with it."""
-    from harness.sweep import Placement
-    from harness.sweep import sweep as run_sweep
+    from harness.fleet.sweep import Placement
+    from harness.fleet.sweep import sweep as run_sweep
 
     pairs = []
     for option in options:
@@ -219,8 +221,8 @@ def status(as_json: bool) -> None:
     from collections import Counter
     from dataclasses import asdict
 
-    from harness.protocol import load_board
-    from harness.status import board_status
+    from harness.board.status import board_status
+    from harness.settings.protocol import load_board
 
     runs = board_status(load_board())
     if as_json:
@@ -242,8 +244,8 @@ def plan(slots: int, price: float | None, measure: bool, as_json: bool) -> None:
     """Say what the board will take before it runs: runs, hours, memory, money, and where each figure comes from."""
     from rich.console import Console
 
-    from harness import plan as planning
-    from harness.protocol import load_board
+    from harness.board import plan as planning
+    from harness.settings.protocol import load_board
 
     plans = planning.plan_boards(load_board(), slots, price, measure)
     if as_json:
@@ -260,7 +262,7 @@ def compare(first: str, second: str, as_json: bool) -> None:
     """Say whether the board can tell FIRST and SECOND, two variants or baselines, apart: paired by seed."""
     from rich.console import Console
 
-    from harness import compare as comparing
+    from harness.board import compare as comparing
 
     found = comparing.compare(first, second)
     if as_json:
@@ -272,11 +274,11 @@ def compare(first: str, second: str, as_json: bool) -> None:
 @main.command()
 def sync() -> None:
     """Bring MLflow to the state of the run records, without duplicates; also while searches run."""
-    from harness.lookup import RESULTS, read_results
-    from harness.protocol import load_board
-    from harness.status import searches_in_progress
-    from harness.tracked import write_tracked
-    from harness.tracking import sync as sync_records
+    from harness.board.lookup import RESULTS, read_results
+    from harness.board.status import searches_in_progress
+    from harness.settings.protocol import load_board
+    from harness.tracking.mirror import sync as sync_records
+    from harness.tracking.tracked import write_tracked
 
     epochs, runs = (read_results(RESULTS, name) if RESULTS.exists() else None for name in ("epochs", "runs"))
     progress = searches_in_progress()
@@ -291,8 +293,8 @@ def sync() -> None:
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
     """Open MLflow on the board: Training runs, chart view, group by variant."""
-    from harness.protocol import load_board
-    from harness.tracking import ui_command
+    from harness.settings.protocol import load_board
+    from harness.tracking.mirror import ui_command
 
     command, environment = ui_command(load_board(), host, port)
     click.echo(f"http://{host}:{port}")
@@ -303,8 +305,8 @@ def ui(host: str, port: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def prune(dry_run: bool) -> None:
     """Remove runs that params.yaml no longer names, and checkpoints that no run can resume from."""
-    from harness.protocol import load_board
-    from harness.status import remove, unwanted
+    from harness.board.status import remove, unwanted
+    from harness.settings.protocol import load_board
 
     paths = unwanted(load_board())
     for path in paths:

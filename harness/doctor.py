@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.errors import UserError
-from harness.masking import masked
-from harness.protocol import Board, load_board
+from harness.base.errors import UserError
+from harness.base.masking import masked
+from harness.settings.protocol import Board, load_board
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _disk() -> Finding:
 
 
 def _params(board: Board) -> str:
-    from harness import registry
+    from harness.search import registry
 
     registry.check_board(board)
     runs = (len(board.variants) + len(board.baselines)) * len(board.seeds)
@@ -82,7 +82,7 @@ def _params(board: Board) -> str:
 
 
 def _images(board: Board) -> str:
-    from harness.images import IMAGES, check_cached, decode
+    from harness.images.decoded import IMAGES, check_cached, decode
 
     settings = board.chosen.data
     try:
@@ -96,7 +96,7 @@ def _images(board: Board) -> str:
 
 
 def _truth(board: Board) -> str:
-    from harness.truth import TRUTH_FILE, Truth
+    from harness.truth.table import TRUTH_FILE, Truth
 
     truth = Truth.read(TRUTH_FILE)
     lacking = [label for label, present in truth.report_columns().items() if not present]
@@ -112,7 +112,7 @@ def _pipeline(board: Board) -> str:
 
 
 def _tracking(board: Board) -> str:
-    from harness.tracking_store import check_usable, find_store
+    from harness.tracking.store import check_usable, find_store
 
     store = find_store(board)
     check_usable(store, board.tracking.experiment)

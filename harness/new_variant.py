@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from string import Template
 
-from harness import registry
-from harness.errors import UserError
-from harness.files import whole_file
-from harness.project import add_variant
-from harness.protocol import load_board
+from harness.base.errors import UserError
+from harness.base.files import whole_file
+from harness.search import registry
+from harness.settings.project import add_variant
+from harness.settings.protocol import load_board
 
 VARIANT = Template('''"""$title: say in one sentence what differs from DARTS."""
 
@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.variant import Architecture, Moment, Variant
+from harness.search.variant import Architecture, Moment, Variant
 
 
 class $class_name(Variant):
@@ -42,7 +42,7 @@ class $class_name(Variant):
 
 TEST = Template("""import torch
 
-from harness.variant import Phase
+from harness.search.variant import Phase
 from tests.variants.searches import tiny_search
 from variants.$module import $class_name
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
-from harness.errors import UserError
-from harness.interruption import clean_end
-from harness.masking import masked
+from harness.base.errors import UserError
+from harness.base.interruption import clean_end
+from harness.base.masking import masked
 
 Arguments = ParamSpec("Arguments")
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from harness import registry
-from harness.files import whole_folder
-from harness.runner import method_code_hash
+from harness.base.files import whole_folder
+from harness.board.runner import method_code_hash
+from harness.search import registry
 from pipelines import stage
 
 CODE = Path("data/code")

@@ -1,8 +1,8 @@
 """DVC stage `data`: decode the data set of the chosen protocol into data/images/, once for all searches."""
 
-from harness.images import IMAGES, decode, write_cached
-from harness.protocol import load_board
-from harness.split import split_images
+from harness.images.decoded import IMAGES, decode, write_cached
+from harness.images.split import split_images
+from harness.settings.protocol import load_board
 from pipelines import stage
 
 

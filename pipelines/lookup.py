@@ -1,8 +1,8 @@
 """DVC stage `lookup`: the true accuracy of every cell that the runs found, into results/."""
 
-from harness.lookup import RESULTS, look_up
-from harness.protocol import load_board
-from harness.truth import Truth
+from harness.board.lookup import RESULTS, look_up
+from harness.settings.protocol import load_board
+from harness.truth.table import Truth
 from pipelines import stage
 
 

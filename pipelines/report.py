@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from harness.lookup import RESULTS
-from harness.processes import usable_cores
-from harness.protocol import load_board
-from harness.tracked import read_tracked
+from harness.base.processes import usable_cores
+from harness.board.lookup import RESULTS
+from harness.settings.protocol import load_board
+from harness.tracking.tracked import read_tracked
 from pipelines import stage
 from reports.page import build_report
 

@@ -2,10 +2,10 @@
 
 import sys
 
-from harness import registry
-from harness.progress import show_progress
-from harness.protocol import load_board
-from harness.runner import run_method
+from harness.base.progress import show_progress
+from harness.board.runner import run_method
+from harness.search import registry
+from harness.settings.protocol import load_board
 from pipelines import stage
 
 

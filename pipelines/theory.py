@@ -13,11 +13,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from harness import theory_bias, theory_expressivity, theory_supernet
-from harness.files import whole_folder
-from harness.parquet import write_parquet
-from harness.processes import map_in_processes, usable_cores
-from harness.quadratic import Quadratic
+from harness.base.files import whole_folder
+from harness.base.parquet import write_parquet
+from harness.base.processes import map_in_processes, usable_cores
+from harness.theory import bias as theory_bias
+from harness.theory import expressivity as theory_expressivity
+from harness.theory import supernet as theory_supernet
+from harness.theory.quadratic import Quadratic
 from pipelines import stage
 
 THEORY = Path("data/theory")

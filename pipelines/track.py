@@ -1,11 +1,11 @@
 """DVC stage `track`: mirror the records into MLflow. A store that cannot be used stops nothing, the report says so."""
 
-from harness.errors import UserError
-from harness.lookup import RESULTS, read_results
-from harness.protocol import load_board
-from harness.status import searches_in_progress
-from harness.tracked import write_tracked
-from harness.tracking import SyncSummary, sync
+from harness.base.errors import UserError
+from harness.board.lookup import RESULTS, read_results
+from harness.board.status import searches_in_progress
+from harness.settings.protocol import load_board
+from harness.tracking.mirror import SyncSummary, sync
+from harness.tracking.tracked import write_tracked
 from pipelines import stage
 
 

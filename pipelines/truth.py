@@ -1,7 +1,7 @@
 """DVC stage `truth`: import the true accuracies that params.yaml names into data/truth.parquet."""
 
-from harness.protocol import load_board
-from harness.truth_sources import import_truth
+from harness.settings.protocol import load_board
+from harness.truth.sources import import_truth
 from pipelines import stage
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from harness.statistics import (
+from harness.statistics.estimates import (
     FloatArray,
     bootstrap_interval,
     interquartile_mean,

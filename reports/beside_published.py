@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from harness.protocol import Board
-from harness.truth import REPORT_COLUMNS
+from harness.settings.protocol import Board
+from harness.truth.table import REPORT_COLUMNS
 from reports import summary
 from reports.published import read_published
 from reports.results import Results, TruthColumn

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from harness.cell import Cell
-from harness.drawing import cell_svg
-from harness.protocol import Board
+from harness.settings.protocol import Board
+from harness.space.cell import Cell
+from harness.space.drawing import cell_svg
 from reports import strips, style, summary, tables, trajectories
 from reports.results import Results, TruthColumn
 from reports.section import Block, Card, Cards, Figures, Folded, Section, Text

@@ -9,8 +9,8 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from harness.cell import EDGE_NAMES, EDGES, OPERATIONS, Cell
-from harness.drawing import OPERATION_COLOURS, OPERATION_LABELS
+from harness.space.cell import EDGE_NAMES, EDGES, OPERATIONS, Cell
+from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
 from reports import style
 from reports.results import Results
 

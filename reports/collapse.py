@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from harness.cell import SKIP
-from harness.collapse import TRUTH
-from harness.protocol import Board
+from harness.settings.protocol import Board
+from harness.space.cell import SKIP
+from harness.space.collapse import TRUTH
 from reports import cell_timelines, collapse_rates, landscape, predictors, repairs, style
 from reports.end_values import end_values
 from reports.results import Results

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from harness.cell import EDGES, POOL, SKIP
-from harness.collapse import SKIPS, TRUTH
-from harness.drawing import OPERATION_COLOURS
-from harness.statistics import proportion_interval
+from harness.space.cell import EDGES, POOL, SKIP
+from harness.space.collapse import SKIPS, TRUTH
+from harness.space.drawing import OPERATION_COLOURS
+from harness.statistics.estimates import proportion_interval
 from reports import style
 from reports.results import Results
 from reports.tables import DASH, Entry, Table

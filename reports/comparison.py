@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from harness.compare import LEVEL, told_apart
-from harness.protocol import Board
-from harness.significance import DECIMALS, fewest_pairs, holm, pair_by_seed, sign_flip_test
+from harness.board.compare import LEVEL, told_apart
+from harness.settings.protocol import Board
+from harness.statistics.significance import DECIMALS, fewest_pairs, holm, pair_by_seed, sign_flip_test
 from reports import beside_published, summary
 from reports.results import Results, TruthColumn
 from reports.section import Block, Section, Text

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness import statistics
-from harness.collapse import TRUTH
-from harness.protocol import Board
-from harness.significance import DECIMALS
+from harness.settings.protocol import Board
+from harness.space.collapse import TRUTH
+from harness.statistics import estimates as statistics
+from harness.statistics.significance import DECIMALS
 from reports import style
 from reports.derivation_figure import heat_map
 from reports.results import Results

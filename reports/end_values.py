@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from harness.cell import POOL, SKIP
+from harness.space.cell import POOL, SKIP
 from reports.results import Results
 
 LAST_SHARE = 10

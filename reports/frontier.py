@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.cell import EDGES, OPERATIONS
-from harness.protocol import Board
-from harness.strategy import Strategy
-from harness.training_time import BASE_SECONDS, MODEL_EPOCHS, SECONDS
+from harness.settings.protocol import Board
+from harness.settings.strategy import Strategy
+from harness.space.cell import EDGES, OPERATIONS
+from harness.truth.training_time import BASE_SECONDS, MODEL_EPOCHS, SECONDS
 from reports import frontier_figures, style
 from reports.results import Results
 from reports.section import Block, Figures, Section, Text
@@ -22,7 +22,7 @@ COSTS = {"charged": "charged", "measured": "measured (baselines: charged)"}
 """Cost column and how it is called."""
 
 MODEL_IMAGES = 50_000
-"""Training images of an epoch in the model of harness/training_time.py."""
+"""Training images of an epoch in the model of harness/truth/training_time.py."""
 
 HALF = 25_000
 """Training images of the benchmark's search: half of CIFAR-10."""
@@ -37,7 +37,7 @@ def image_seconds(edges_per_operation: float) -> float:
     """Return the modelled seconds that an image takes, forward and backward, in the benchmark's network.
 
     `edges_per_operation`: how many edges carry each of the five operations; 6 for the supernet, 6/5 for the average
-    cell. The model is linear in these counts, see harness/training_time.py.
+    cell. The model is linear in these counts, see harness/truth/training_time.py.
     """
     per_operation = sum(SECONDS.get(operation, 0.0) for operation in OPERATIONS)
     return (BASE_SECONDS + edges_per_operation * per_operation) / (MODEL_EPOCHS * MODEL_IMAGES)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from harness.cell import EDGES, OPERATIONS, SKIP
-from harness.drawing import OPERATION_COLOURS, OPERATION_LABELS
+from harness.space.cell import EDGES, OPERATIONS, SKIP
+from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
 from reports import style
 from reports.results import Results, TruthColumn
 from reports.tables import Entry, Table, number

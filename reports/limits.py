@@ -6,9 +6,9 @@ from statistics import NormalDist
 
 import pandas as pd
 
-from harness.compare import LEVEL
-from harness.protocol import Board
-from harness.significance import fewest_pairs
+from harness.board.compare import LEVEL
+from harness.settings.protocol import Board
+from harness.statistics.significance import fewest_pairs
 from reports.facts import Facts, Name, Number, Sentence
 from reports.results import FINISHED, Results
 
@@ -132,7 +132,8 @@ def _small_differences(facts: Facts, results: Results, board: Board) -> Limit | 
 def detectable_difference(sd: float, n: int, level: float = LEVEL, power: float = POWER) -> float:
     """Return the difference of two means that a two-sided test of n runs each finds with the given power.
 
-    `harness.significance.seeds_needed` solved for the difference: (z(1 - level / 2) + z(power)) sd sqrt(2 / n).
+    `harness.statistics.significance.seeds_needed` solved for the difference:
+    (z(1 - level / 2) + z(power)) sd sqrt(2 / n).
     """
     quantiles = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(power)
     return quantiles * sd * math.sqrt(2 / n)

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness import registry
-from harness.errors import UserError
-from harness.protocol import Board
+from harness.base.errors import UserError
+from harness.search import registry
+from harness.settings.protocol import Board
 
 Setting = tuple[str, str, str]
 """Key, value and meaning."""

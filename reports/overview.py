@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from harness.cell import ALL_CONV3, EDGES, SKIP
-from harness.collapse import SKIPS
-from harness.protocol import Board
+from harness.settings.protocol import Board
+from harness.space.cell import ALL_CONV3, EDGES, SKIP
+from harness.space.collapse import SKIPS
 from reports import limits, summary
 from reports.facts import Facts, Name, Sentence, text
 from reports.results import FINISHED, Results

@@ -11,8 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.protocol import Board
-from harness.tracked import Tracked
+from harness.settings.protocol import Board
+from harness.tracking.tracked import Tracked
 from reports import (
     board_sections,
     collapse,

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from harness.statistics import FloatArray, bootstrap_interval
+from harness.statistics.estimates import FloatArray, bootstrap_interval
 from reports import style
 from reports.end_values import DIAGNOSTICS
 from reports.results import Results

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from harness.protocol import Board
-from harness.tracked import LOCAL_PAGE, Tracked
+from harness.settings.protocol import Board
+from harness.tracking.tracked import LOCAL_PAGE, Tracked
 from reports.methods import Description, Setting, flatten, plain
 from reports.results import FINISHED, Results
 from reports.section import Block, Folded, Section, Text

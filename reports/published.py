@@ -7,9 +7,9 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, model_validator
 
-from harness.errors import UserError
-from harness.protocol import Settings, validate
-from harness.truth import REPORT_COLUMNS
+from harness.base.errors import UserError
+from harness.settings.protocol import Settings, validate
+from harness.truth.table import REPORT_COLUMNS
 
 PUBLISHED_FILE = Path(__file__).with_name("published.csv")
 

@@ -5,8 +5,8 @@ from statistics import NormalDist
 
 import pandas as pd
 
-from harness.protocol import Board
-from harness.rank_correlation import BEST_CELLS, BEST_SHARE
+from harness.settings.protocol import Board
+from harness.statistics.rank_correlation import BEST_CELLS, BEST_SHARE
 from reports import ranking_figures, style
 from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.cell import POOL, SKIP
-from harness.significance import pair_by_seed
-from harness.statistics import bootstrap_interval, pooled
+from harness.space.cell import POOL, SKIP
+from harness.statistics.estimates import bootstrap_interval, pooled
+from harness.statistics.significance import pair_by_seed
 from reports import style
 from reports.end_values import DIAGNOSTICS, Diagnostic
 from reports.results import TruthColumn

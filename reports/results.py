@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.errors import UserError, in_one_line
-from harness.lookup import CELL_MEASURES
-from harness.parquet import read_parquet
-from harness.record import EPOCH_COLUMNS
-from harness.truth_columns import NOISE_FLOOR, rank
+from harness.base.errors import UserError, in_one_line
+from harness.base.parquet import read_parquet
+from harness.board.lookup import CELL_MEASURES
+from harness.records.record import EPOCH_COLUMNS
+from harness.truth.columns import NOISE_FLOOR, rank
 
 RUN_TEXTS = (
     "variant", "kind", "strategy", "status", "reason", "cell", "canonical", "fingerprint", "device", "processor",
@@ -85,11 +85,11 @@ class Results:
     draws: pd.DataFrame
     """A row for every run and cell drawn from its final op weights: cell, count and the truth columns."""
     collapse: pd.DataFrame
-    """A row for every search and criterion of collapse, see harness/collapse.py."""
+    """A row for every search and criterion of collapse, see harness/space/collapse.py."""
     one_shot: pd.DataFrame
     """A row for every search, measured epoch and cell of the fixed list: one-shot accuracy and the truth columns."""
     rank_correlation: pd.DataFrame
-    """A row for every search, measured epoch and truth column, see harness/rank_correlation.py."""
+    """A row for every search, measured epoch and truth column, see harness/statistics/rank_correlation.py."""
     space: pd.DataFrame
     """A row for every cell of the space, with its measures and the truth columns."""
     landmarks: pd.DataFrame

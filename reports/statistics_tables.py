@@ -5,10 +5,16 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from harness.compare import LEVEL, told_apart
-from harness.protocol import Board
-from harness.significance import compare_with, fewest_pairs, noise_floor
-from harness.statistics import bootstrap_interval, interquartile_mean, normalised_score, pooled, proportion_interval
+from harness.board.compare import LEVEL, told_apart
+from harness.settings.protocol import Board
+from harness.statistics.estimates import (
+    bootstrap_interval,
+    interquartile_mean,
+    normalised_score,
+    pooled,
+    proportion_interval,
+)
+from harness.statistics.significance import compare_with, fewest_pairs, noise_floor
 from reports import aggregate, style, summary
 from reports.results import Results, TruthColumn
 from reports.section import Block, Figures, Folded, Section, Text

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.processes import map_in_processes
+from harness.base.processes import map_in_processes
 
 SEARCH, BASELINE, LANDMARK, LOST = "#0072b2", "#e69f00", "#444444", "#d55e00"
 """Colours of the groups and of runs without a result, from the palette of Okabe and Ito."""

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from harness.truth import REPORT_COLUMNS
+from harness.truth.table import REPORT_COLUMNS
 from reports.results import FINISHED, Results, TruthColumn
 
 STATUSES = ("done", "stopped", "diverged", "failed", "missing")

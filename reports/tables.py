@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from harness.cell import Cell
-from harness.drawing import OPERATION_LABELS
+from harness.space.cell import Cell
+from harness.space.drawing import OPERATION_LABELS
 from reports import summary
 from reports.results import FINISHED, Results, TruthColumn
 

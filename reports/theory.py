@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.cell import CELL_COUNT, OPERATIONS
+from harness.space.cell import CELL_COUNT, OPERATIONS
 from reports import theory_figures as figures
 from reports import theory_tables as tables
 from reports.section import Block, Figures, Folded, Section, Text

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.parquet import read_parquet
+from harness.base.parquet import read_parquet
 from reports.tables import DASH, Entry, Table
 
 QUADRATIC, SUPERNET = "quadratic", "supernet"

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from harness.cell import OPERATIONS
-from harness.protocol import Board
-from harness.tracked import Tracked
+from harness.settings.protocol import Board
+from harness.space.cell import OPERATIONS
+from harness.tracking.tracked import Tracked
 from reports import style, tables, trajectories
 from reports.methods import Description
 from reports.provenance import about_links, runs_table, settings_table

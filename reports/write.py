@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.base.errors import UserError
 from reports import tables
 from reports.style import Picture
 

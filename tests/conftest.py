@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.images import decode, write_cached
-from harness.protocol import load_board
-from harness.truth_sources import import_truth
+from harness.images.decoded import decode, write_cached
+from harness.settings.protocol import load_board
+from harness.truth.sources import import_truth
 
 ROOT = Path(__file__).resolve().parent.parent
 

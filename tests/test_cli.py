@@ -16,14 +16,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.cell import CELL_COUNT, RESIDUAL, Shape
 from harness.cli import main
-from harness.images import IMAGES, decode, write_cached
-from harness.protocol import load_board
-from harness.record import read_record
-from harness.tracked import read_tracked
-from harness.truth import TRUTH_FILE
-from harness.truth_sources import import_truth
+from harness.images.decoded import IMAGES, decode, write_cached
+from harness.records.record import read_record
+from harness.settings.protocol import load_board
+from harness.space.cell import CELL_COUNT, RESIDUAL, Shape
+from harness.tracking.tracked import read_tracked
+from harness.truth.sources import import_truth
+from harness.truth.table import TRUTH_FILE
 from tests.conftest import ROOT, tiny_params, write_params
 
 HEAVY = {"torch", "mlflow", "pandas", "pyarrow", "matplotlib", "sklearn", "torchvision", "dvc"}

@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness import registry
-from harness.baseline import Baseline, Signal, run_baseline
-from harness.cell import CELL_COUNT, Cell
-from harness.one_shot_cells import ONE_SHOT_CELLS
-from harness.record import DIAGNOSTIC_COLUMNS, TIMING_COLUMNS
-from harness.search import Search
-from harness.variant import Variant
+from harness.records.record import DIAGNOSTIC_COLUMNS, TIMING_COLUMNS
+from harness.search.baseline import Baseline, Signal, run_baseline
+from harness.search.loop import Search, registry
+from harness.search.variant import Variant
+from harness.space.cell import CELL_COUNT, Cell
+from harness.space.one_shot_cells import ONE_SHOT_CELLS
 from tests.conftest import ROOT
 from tests.variants.searches import tiny_search
 

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 VARIANT = '''
 """A variant of another package."""
 
-from harness.variant import Variant
+from harness.search.variant import Variant
 
 
 class Elsewhere(Variant):

@@ -1,6 +1,6 @@
 """DARTS, first order: the reference that every other variant is a difference from."""
 
-from harness.variant import Variant
+from harness.search.variant import Variant
 
 
 class Darts(Variant):

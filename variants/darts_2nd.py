@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from harness import hypergradient
-from harness.steps import Step
-from harness.variant import Architecture, Variant
+from harness.estimators import hypergradient
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Variant
 
 
 class DartsSecondOrder(Variant):

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, StrictInt
 
-from harness.cell import CONV1, CONV3, OPERATIONS, SKIP, Cell
-from harness.derivation import argmax_cell
-from harness.protocol import Protocol
-from harness.variant import Continue, Decision, Stop, Variant
+from harness.search.derivation import argmax_cell
+from harness.search.variant import Continue, Decision, Stop, Variant
+from harness.settings.protocol import Protocol
+from harness.space.cell import CONV1, CONV3, OPERATIONS, SKIP, Cell
 
 if TYPE_CHECKING:
-    from harness.search import Search
+    from harness.search.loop import Search
 
 LEARNABLE = [OPERATIONS.index(CONV1), OPERATIONS.index(CONV3)]
 

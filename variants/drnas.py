@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
-from harness.protocol import AlphaSettings
-from harness.variant import Architecture, Moment, Phase, Variant
+from harness.search.variant import Architecture, Moment, Phase, Variant
+from harness.settings.protocol import AlphaSettings
 
 SMALLEST = 1e-6
 """Least concentration: draws at zero are not defined."""

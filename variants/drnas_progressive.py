@@ -7,16 +7,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.net2wider import widen
-from harness.protocol import Protocol
-from harness.stages import Stages, keep_largest
-from harness.steps import Step
-from harness.supernet import EVERY_OPERATION, Controls, SupernetSpec
-from harness.variant import Architecture, Continue, Decision, Moment, Phase, Rebuild
+from harness.networks.net2wider import widen
+from harness.networks.supernet import EVERY_OPERATION, Controls, SupernetSpec
+from harness.search.stages import Stages, keep_largest
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Continue, Decision, Moment, Phase, Rebuild
+from harness.settings.protocol import Protocol
 from variants.drnas import Drnas
 
 if TYPE_CHECKING:
-    from harness.search import Search
+    from harness.search.loop import Search
 
 CHANNEL_DIVISORS = (4, 2)
 """K of each stage."""

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from harness.cell import EDGES, OPERATIONS, SKIP
-from harness.supernet import Controls
-from harness.variant import Architecture, Moment, Phase, Variant
+from harness.networks.supernet import Controls
+from harness.search.variant import Architecture, Moment, Phase, Variant
+from harness.space.cell import EDGES, OPERATIONS, SKIP
 
 
 class DropBranch(Variant):

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from harness.cell import EDGES, OPERATIONS, SKIP
-from harness.protocol import Protocol
-from harness.protocol import Settings as BaseSettings
-from harness.relaxations import running_sums
-from harness.supernet import Controls, nonzero_operations
-from harness.variant import Architecture, Moment, Phase, Variant
+from harness.networks.supernet import Controls, nonzero_operations
+from harness.search.relaxations import running_sums
+from harness.search.variant import Architecture, Moment, Phase, Variant
+from harness.settings.protocol import Protocol
+from harness.settings.protocol import Settings as BaseSettings
+from harness.space.cell import EDGES, OPERATIONS, SKIP
 
 SKIP_COLUMN = OPERATIONS.index(SKIP)
 

@@ -7,12 +7,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness import hypergradient
-from harness.cell import Cell
-from harness.derivation import gumbel_cells
-from harness.protocol import Protocol
-from harness.steps import Step
-from harness.variant import Architecture, Moment, Phase, Variant
+from harness.estimators import hypergradient
+from harness.search.derivation import gumbel_cells
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Moment, Phase, Variant
+from harness.settings.protocol import Protocol
+from harness.space.cell import Cell
 from variants.rsps import RandomSearchWithSharing, one_hot
 
 

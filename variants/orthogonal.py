@@ -4,8 +4,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.cell import OPERATIONS
-from harness.variant import Architecture, Moment, Variant
+from harness.search.variant import Architecture, Moment, Variant
+from harness.space.cell import OPERATIONS
 
 
 class Orthogonal(Variant):

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from harness.cell import Cell
-from harness.derivation import argmax_without_none
-from harness.operation_strength import operation_strength
-from harness.variant import Variant
+from harness.search.derivation import argmax_without_none
+from harness.search.operation_strength import operation_strength
+from harness.search.variant import Variant
+from harness.space.cell import Cell
 
 if TYPE_CHECKING:
-    from harness.search import Search
+    from harness.search.loop import Search
 
 
 class OStrDarts(Variant):

@@ -8,16 +8,16 @@ import torch
 from pydantic import Field, StrictInt
 from torch import Tensor
 
-from harness.cell import EDGES, Cell
-from harness.derivation import skip_cap
-from harness.protocol import Protocol
-from harness.stages import Stages, keep_largest
-from harness.steps import Step
-from harness.supernet import EVERY_OPERATION, Controls, SupernetSpec
-from harness.variant import Architecture, Continue, Decision, Moment, Phase, Rebuild, Variant
+from harness.networks.supernet import EVERY_OPERATION, Controls, SupernetSpec
+from harness.search.derivation import skip_cap
+from harness.search.stages import Stages, keep_largest
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Continue, Decision, Moment, Phase, Rebuild, Variant
+from harness.settings.protocol import Protocol
+from harness.space.cell import EDGES, Cell
 
 if TYPE_CHECKING:
-    from harness.search import Search
+    from harness.search.loop import Search
 
 PROPORTIONS = {"paper": (1, 1, 1), "growing": (8, 25, 50)}
 DEPTHS = (1 / 5, 3 / 5, 1.0)

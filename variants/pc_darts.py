@@ -6,10 +6,10 @@ import torch
 from pydantic import Field, StrictBool, StrictInt
 from torch import Tensor
 
-from harness.cell import EDGES
-from harness.steps import Step
-from harness.supernet import Controls, SupernetSpec
-from harness.variant import Architecture, Moment, Phase, Variant
+from harness.networks.supernet import Controls, SupernetSpec
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Moment, Phase, Variant
+from harness.space.cell import EDGES
 
 
 class PcDarts(Variant):

@@ -1,7 +1,7 @@
 """Random search: the control for every search that claims to be one."""
 
-from harness.baseline import Baseline
-from harness.cell import Cell, random_cell
+from harness.search.baseline import Baseline
+from harness.space.cell import Cell, random_cell
 
 
 class RandomSearch(Baseline):

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from harness.baseline import Baseline
-from harness.cell import EDGES, OPERATIONS, Cell, random_cell
+from harness.search.baseline import Baseline
+from harness.space.cell import EDGES, OPERATIONS, Cell, random_cell
 
 
 class RegularizedEvolution(Baseline):

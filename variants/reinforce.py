@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from harness.baseline import Baseline
-from harness.cell import EDGES, OPERATIONS, Cell
+from harness.search.baseline import Baseline
+from harness.space.cell import EDGES, OPERATIONS, Cell
 
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPSILON = 1e-8

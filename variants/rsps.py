@@ -8,15 +8,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from harness.cell import EDGES, OPERATIONS, Cell, random_cell
-from harness.operation_strength import best_of_k
-from harness.protocol import Protocol
-from harness.protocol import Settings as BaseSettings
-from harness.search import Search
-from harness.steps import Step
-from harness.strategy import Strategy
-from harness.supernet import Controls, nonzero_operations
-from harness.variant import Architecture, Moment, Phase, Variant
+from harness.networks.supernet import Controls, nonzero_operations
+from harness.search.loop import Search
+from harness.search.operation_strength import best_of_k
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Moment, Phase, Variant
+from harness.settings.protocol import Protocol
+from harness.settings.protocol import Settings as BaseSettings
+from harness.settings.strategy import Strategy
+from harness.space.cell import EDGES, OPERATIONS, Cell, random_cell
 
 
 class RandomSearchWithSharing(Variant):

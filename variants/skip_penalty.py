@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.cell import OPERATIONS, SKIP
-from harness.variant import Architecture, Moment, Variant
+from harness.search.variant import Architecture, Moment, Variant
+from harness.space.cell import OPERATIONS, SKIP
 
 SKIP_COLUMN = OPERATIONS.index(SKIP)
 

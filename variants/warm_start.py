@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.cell import EDGES, KERNEL_AREA, OPERATIONS
-from harness.steps import Step
-from harness.variant import Architecture, Moment, Phase, Variant
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Moment, Phase, Variant
+from harness.space.cell import EDGES, KERNEL_AREA, OPERATIONS
 
 
 class WarmStart(Variant):

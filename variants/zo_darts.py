@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness import hypergradient
-from harness.protocol import AlphaSettings
-from harness.steps import Step
-from harness.variant import Architecture, Phase, Variant
+from harness.estimators import hypergradient
+from harness.search.steps import Step
+from harness.search.variant import Architecture, Phase, Variant
+from harness.settings.protocol import AlphaSettings
 
 
 class Twin:

@@ -5,8 +5,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from harness.relaxations import sparsemax
-from harness.variant import Architecture, Moment
+from harness.search.relaxations import sparsemax
+from harness.search.variant import Architecture, Moment
 from variants.zo_darts import ZoDarts
 
 

@@ -6,13 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.cell import CONV3, EDGES, KERNEL_AREA, OPERATIONS, Cell, Shape
-from harness.derivation import argmax_cell
-from harness.variant import Architecture, Moment, Phase
+from harness.search.derivation import argmax_cell
+from harness.search.variant import Architecture, Moment, Phase
+from harness.space.cell import CONV3, EDGES, KERNEL_AREA, OPERATIONS, Cell, Shape
 from variants.zo_darts_plus import ZoDartsPlus
 
 if TYPE_CHECKING:
-    from harness.search import Search
+    from harness.search.loop import Search
 
 STAGES = 3
 

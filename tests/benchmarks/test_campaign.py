@@ -18,15 +18,15 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from benchmarks.campaign import ROOT, WHEELS, importable, main, read_images
-from harness.cell import CELL_COUNT, Cell
-from harness.checkpoint import CHECKPOINTS, unfinished
-from harness.errors import UserError
-from harness.images import IMAGES, read_description
-from harness.protocol import load_board
-from harness.record import read_record
-from harness.runner import run_search
+from harness.base.errors import UserError
+from harness.board.runner import run_search
+from harness.images.decoded import IMAGES, read_description
+from harness.records.checkpoint import CHECKPOINTS, unfinished
+from harness.records.record import read_record
+from harness.settings.protocol import load_board
+from harness.space.cell import CELL_COUNT, Cell
 from tests.conftest import tiny_params, write_params
-from tests.harness.test_fleet import assert_same_record, record_of
+from tests.harness.fleet.test_group import assert_same_record, record_of
 
 BASE = ("torch", "numpy", "pandas", "pyarrow")
 """What a lent machine has, with what these need."""

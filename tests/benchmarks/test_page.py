@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from benchmarks import page
 from benchmarks.page import figure, markdown, page_options, write_page
-from harness.errors import UserError
+from harness.base.errors import UserError
 from tests.conftest import ROOT
 
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if "@page_options\n" in path.read_text())

@@ -8,11 +8,11 @@ from click.testing import CliRunner
 from benchmarks import seeds_in_flight
 from benchmarks.seeds_in_flight import LoadedData, Watch, main, short
 from benchmarks.step_ways import noise
-from harness.protocol import load_board
-from harness.split import split_images
+from harness.images.split import split_images
+from harness.settings.protocol import load_board
 from tests.benchmarks.pages import quick_page
 from tests.conftest import tiny_params, write_params
-from tests.harness.test_fleet import Shown
+from tests.harness.fleet.test_group import Shown
 
 HALVES = ("train", "valid")
 

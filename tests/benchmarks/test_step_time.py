@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from benchmarks.step_time import Timing, main, memory_table, time_table
 from benchmarks.step_ways import MEMORY_WAYS, QUICK, WAYS, PeerSupernet, Size, shape
-from harness.supernet import Supernet, SupernetSpec
+from harness.networks.supernet import Supernet, SupernetSpec
 from tests.benchmarks.pages import quick_page
 
 TRACED = "fused and compiled"

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.truth_lookups import EMBEDDED, FULL, full_truth, main
-from harness.cell import CELL_COUNT
-from harness.truth import REPORT_COLUMNS
+from harness.space.cell import CELL_COUNT
+from harness.truth.table import REPORT_COLUMNS
 from tests.benchmarks.pages import quick_page
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import unchanged_pipeline
 from benchmarks.unchanged_pipeline import COMMANDS, main
-from harness.errors import UserError
+from harness.base.errors import UserError
 from tests.benchmarks.pages import quick_page
 
 

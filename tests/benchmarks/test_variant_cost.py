@@ -4,8 +4,8 @@ import pytest
 
 from benchmarks.step_ways import QUICK, noise, protocol
 from benchmarks.variant_cost import Cost, cost_table, main, search_all
-from harness import registry
-from harness.variant import Continue, Decision, Stop, Variant
+from harness.search import registry
+from harness.search.variant import Continue, Decision, Stop, Variant
 from tests.benchmarks.pages import quick_page
 from variants.darts import Darts
 

@@ -22,8 +22,8 @@ from typing import Any
 import click
 import numpy as np
 
-from harness.errors import UserError
-from harness.fleet import PROCESSES
+from harness.base.errors import UserError
+from harness.fleet.group import PROCESSES
 from tests.faults import fuzzing_targets, mutations
 from tests.faults.fuzzing_targets import Target
 

@@ -19,22 +19,22 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.synthetic_nas_bench_201 import cell_results
-from harness import registry
-from harness.cell import CELL_COUNT, Cell
-from harness.checkpoint import CHECKPOINTS, Checkpoints, unfinished
+from harness.base.errors import UserError
+from harness.base.files import file_checksum
+from harness.board.lookup import RESULTS, look_up
+from harness.board.runner import is_running, run_lock, run_search
 from harness.cli import main
-from harness.errors import UserError
-from harness.files import file_checksum
-from harness.images import IMAGES, decode, load_cached, write_cached
-from harness.lookup import RESULTS, look_up
-from harness.project import set_params
-from harness.protocol import AccuracyColumn, DataSettings, SplitSettings, TruthSettings, load_board
-from harness.record import CHECKSUMS, read_table, read_whole_run, run_folder
-from harness.runner import is_running, run_lock, run_search
-from harness.split import split_images
-from harness.tracked import TRACKED, Tracked, read_tracked
-from harness.truth import TRUTH_FILE, Truth, write_truth
-from harness.truth_sources import import_table, import_truth
+from harness.images.decoded import IMAGES, decode, load_cached, write_cached
+from harness.images.split import split_images
+from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
+from harness.records.record import CHECKSUMS, read_table, read_whole_run, run_folder
+from harness.search import registry
+from harness.settings.project import set_params
+from harness.settings.protocol import AccuracyColumn, DataSettings, SplitSettings, TruthSettings, load_board
+from harness.space.cell import CELL_COUNT, Cell
+from harness.tracking.tracked import TRACKED, Tracked, read_tracked
+from harness.truth.sources import import_table, import_truth
+from harness.truth.table import TRUTH_FILE, Truth, write_truth
 from reports.results import load_results
 from tests.conftest import TINY_PROTOCOL, tiny_params, write_params
 from tests.faults import mutations

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness import checkpoint
-from harness.errors import UserError
-from harness.fleet import PROCESSES
-from harness.protocol import load_board
-from harness.record import TIMING_COLUMNS, read_record, read_table, run_folder
-from harness.runner import run_method
+from harness.base.errors import UserError
+from harness.board.runner import run_method
+from harness.fleet.group import PROCESSES
+from harness.records import checkpoint
+from harness.records.record import TIMING_COLUMNS, read_record, read_table, run_folder
+from harness.settings.protocol import load_board
 from tests.conftest import tiny_params, write_params
 
 Result = tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]

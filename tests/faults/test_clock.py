@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkpoint import CHECKPOINTS, unfinished
-from harness.protocol import load_board
-from harness.record import run_folder
-from harness.runner import is_running, run_lock, run_search
+from harness.board.runner import is_running, run_lock, run_search
+from harness.records.checkpoint import CHECKPOINTS, unfinished
+from harness.records.record import run_folder
+from harness.settings.protocol import load_board
 from tests.faults.searching import assert_same, kill_after, prepare, result, start
 from tests.harness.tracking.runs import counts, synced, write_one
 

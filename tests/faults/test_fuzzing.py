@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import memory_limit, truth_trials
-from harness.errors import UserError
-from harness.protocol import AccuracyColumn
-from harness.restricted_pickle import load_restricted
-from harness.sources import _NUMPY_ARRAYS
-from harness.truth_sources import import_table
-from harness.truth_trials import BENCHMARK_NAMES, read_cell_file
+from harness.base.errors import UserError
+from harness.images.sources import _NUMPY_ARRAYS
+from harness.settings.protocol import AccuracyColumn
+from harness.truth import trials as truth_trials
+from harness.truth.sources import import_table
+from harness.truth.trials import BENCHMARK_NAMES, read_cell_file
+from harness.untrusted import memory_limit
+from harness.untrusted.restricted_pickle import load_restricted
 from tests.faults import fuzzing, fuzzing_targets, mutations
 
 INPUTS = 9

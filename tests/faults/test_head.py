@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import dvc_stages
-from harness.checkpoint import unfinished
-from harness.errors import UserError
-from harness.fleet import PROCESSES, warm_up
-from harness.protocol import load_board
-from harness.sweep import Placement, sweep
+from harness.base.errors import UserError
+from harness.fleet.group import PROCESSES, dvc_stages, warm_up
+from harness.fleet.sweep import Placement, sweep
+from harness.records.checkpoint import unfinished
+from harness.settings.protocol import load_board
 from tests.conftest import ROOT, tiny_params
 from tests.faults.searching import Result, assert_nothing_half_written, assert_same, finish, kill_after, result
-from tests.harness.sweeping import forget_stages, prepare_sweep
-from tests.harness.test_fleet import wait_until
+from tests.harness.fleet.sweeping import forget_stages, prepare_sweep
+from tests.harness.fleet.test_group import wait_until
 
 EPOCHS = 8
 LONGEST_SECONDS = 15.0

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.checkpoint import unfinished
-from harness.record import run_folder
+from harness.records.checkpoint import unfinished
+from harness.records.record import run_folder
 from tests.faults.searching import assert_nothing_half_written, assert_same, finish, kill_after, prepare, result, start
 
 EPOCHS = 8

@@ -7,12 +7,12 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from harness import registry
+from harness.base.errors import UserError
 from harness.cli import main
-from harness.errors import UserError
-from harness.record import run_folder
-from harness.truth_sources import import_nats_bench
-from harness.variant import Variant
+from harness.records.record import run_folder
+from harness.search import registry
+from harness.search.variant import Variant
+from harness.truth.sources import import_nats_bench
 from tests.conftest import tiny_params, write_params
 from tests.harness.tracking.runs import board_of, counts, synced, write_one
 

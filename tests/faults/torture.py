@@ -23,12 +23,12 @@ import click
 import numpy as np
 import pandas as pd
 
-from harness.checkpoint import CHECKPOINTS
-from harness.images import IMAGES, decode, write_cached
-from harness.protocol import load_board
-from harness.record import run_folder
-from harness.truth import TRUTH_FILE
-from harness.truth_sources import import_truth
+from harness.images.decoded import IMAGES, decode, write_cached
+from harness.records.checkpoint import CHECKPOINTS
+from harness.records.record import run_folder
+from harness.settings.protocol import load_board
+from harness.truth.sources import import_truth
+from harness.truth.table import TRUTH_FILE
 from tests.conftest import ROOT
 from tests.faults import fuzzing, fuzzing_targets, mutations
 from tests.faults.searching import REFUSED, Result, assert_same, finish, kill_after, prepare, result, start

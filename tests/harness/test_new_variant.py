@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
-from harness.variant import Variant
+from harness.search.variant import Variant
 from tests.conftest import ROOT
 
 FOLDERS = ("variants", "tests/variants", "docs/variants")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from harness.source_code import ROOT, _imported_files
+from harness.board.source_code import ROOT, _imported_files
 from pipelines.theory import SMALL, write_theory
 from reports.theory import section
 from reports.theory_tables import Theory
@@ -80,7 +80,7 @@ def test_dvc_reruns_the_stage_where_its_code_changes() -> None:
             reached.add(path)
             waiting.extend(_imported_files(path.read_bytes()))
     # What these two do cannot change a number.
-    plumbing = {"harness/errors.py", "harness/files.py"}
+    plumbing = {"harness/base/errors.py", "harness/base/files.py"}
     assert {str(path.relative_to(ROOT)) for path in reached} - plumbing == set(stage["deps"])
     assert stage["outs"] == ["data/theory"]
     assert "params" not in stage

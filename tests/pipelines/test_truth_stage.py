@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.errors import UserError
-from harness.truth import Truth
+from harness.base.errors import UserError
+from harness.truth.table import Truth
 from pipelines import stage
 from tests.conftest import ROOT, tiny_params, write_params
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.cell import ALL_SKIP
-from harness.protocol import Board
+from harness.settings.protocol import Board
+from harness.space.cell import ALL_SKIP
 from reports.results import Results, load_results
 from tests.reports.simulate import Simulation
 

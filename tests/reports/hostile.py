@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from harness.protocol import Board
-from harness.variant import Variant
+from harness.search.variant import Variant
+from harness.settings.protocol import Board
 
 PLACES = (
     *("variant", "protocol", "data path", "split file", "reason", "processor", "truth file", "truth source"),

@@ -15,17 +15,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.cell import ALL_CONV3, ALL_SKIP, CONV1, CONV3, EDGE_NAMES, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape
-from harness.cell import all_cells as every_cell
-from harness.collapse import collapse_table
-from harness.diagnostics import flips, mixture_measures
-from harness.lookup import CELL_MEASURES
-from harness.one_shot_cells import ONE_SHOT_CELLS
-from harness.protocol import Board, validate
-from harness.rank_correlation import rank_correlation_table
-from harness.record import EPOCH_COLUMNS
-from harness.truth_columns import rank
-from harness.truth_sources import import_analog_nasbench
+from harness.board.lookup import CELL_MEASURES
+from harness.records.record import EPOCH_COLUMNS
+from harness.search.diagnostics import flips, mixture_measures
+from harness.settings.protocol import Board, validate
+from harness.space.cell import (
+    ALL_CONV3,
+    ALL_SKIP,
+    CONV1,
+    CONV3,
+    EDGE_NAMES,
+    NONE,
+    OPERATIONS,
+    POOL,
+    RESIDUAL,
+    Cell,
+    Shape,
+)
+from harness.space.cell import all_cells as every_cell
+from harness.space.collapse import collapse_table
+from harness.space.one_shot_cells import ONE_SHOT_CELLS
+from harness.statistics.rank_correlation import rank_correlation_table
+from harness.truth.columns import rank
+from harness.truth.sources import import_analog_nasbench
 
 SCALES = {"cifar10": 1.0, "cifar10-valid": 1.0, "cifar100": 0.77, "ImageNet16-120": 0.49}
 """Roughly how much lower accuracies are on each data set."""

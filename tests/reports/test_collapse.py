@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cell import ALL_CONV3, ALL_SKIP, OPERATIONS, RESIDUAL, all_cells
-from harness.statistics import proportion_interval
+from harness.space.cell import ALL_CONV3, ALL_SKIP, OPERATIONS, RESIDUAL, all_cells
+from harness.statistics.estimates import proportion_interval
 from reports import cell_timelines, collapse, collapse_rates, landscape, predictors, repairs, summary
 from reports.end_values import DIAGNOSTICS, end_values
 from reports.results import Results, TruthColumn, load_results

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from harness.cell import ALL_SKIP
+from harness.space.cell import ALL_SKIP
 from reports import beside_published, comparison, summary
 from reports.comparison import BEST, TIED, against_best
 from reports.results import Results, load_results

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from harness.derivation import CHEAP_RULES
-from harness.protocol import Board
+from harness.search.derivation import CHEAP_RULES
+from harness.settings.protocol import Board
 from reports import derivation, tables
 from reports.derivation import DRAWS, OWN_RULE, RULES, by_rule, by_variant
 from reports.results import Results, load_results

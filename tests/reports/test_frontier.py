@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cell import CONV1, CONV3, POOL, SKIP, Cell
-from harness.protocol import Board
-from harness.training_time import MODEL_EPOCHS, model_seconds
+from harness.settings.protocol import Board
+from harness.space.cell import CONV1, CONV3, POOL, SKIP, Cell
+from harness.truth.training_time import MODEL_EPOCHS, model_seconds
 from reports import frontier, tables
 from reports.results import Results, load_results
 from reports.section import Figures, Section, Text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cell import ALL_SKIP, RESIDUAL
+from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports import comparison, statistics_tables, summary
 from reports.results import load_results
 from reports.section import Block, Folded

@@ -9,9 +9,9 @@ from statistics import NormalDist
 import pandas as pd
 import pytest
 
-from harness.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
-from harness.protocol import Board
-from harness.significance import seeds_needed
+from harness.settings.protocol import Board
+from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
+from harness.statistics.significance import seeds_needed
 from reports import summary
 from reports.facts import Facts, Name, Number, Sentence, text
 from reports.limits import detectable_difference

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import registry
-from harness.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
-from harness.errors import UserError
-from harness.truth import REPORT_COLUMNS
+from harness.base.errors import UserError
+from harness.search import registry
+from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
+from harness.truth.table import REPORT_COLUMNS
 from reports.published import KEY, MEMORY, PUBLISHED_FILE, READ, RECOMPUTED, read_published
 
 TESTS = ["cifar10", "cifar100", "ImageNet16-120"]

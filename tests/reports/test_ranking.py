@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.protocol import Board
+from harness.settings.protocol import Board
 from reports import ranking, tables
 from reports.results import Results, load_results
 from reports.section import Figures, Folded, Section, Text

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from harness import registry
-from harness.cell import ALL_SKIP, RESIDUAL
-from harness.errors import UserError
-from harness.tracked import Tracked
+from harness.base.errors import UserError
+from harness.search import registry
+from harness.space.cell import ALL_SKIP, RESIDUAL
+from harness.tracking.tracked import Tracked
 from reports import style
 from reports.page import _check_keys, _check_names, build_report
 from reports.provenance import about_links, runs_table

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from harness.cell import ALL_CONV3, ALL_SKIP, RESIDUAL, Cell
+from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL, Cell
 from reports import summary
 from reports.results import Results, load_results
 from tests.reports.simulate import Simulation

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cell import ALL_SKIP, RESIDUAL
+from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports import aggregate, statistics_tables, summary
 from reports.results import Results, load_results
 from reports.section import Figures, Folded, Section, Text

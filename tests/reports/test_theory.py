@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.errors import UserError
+from harness.base.errors import UserError
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables import Table
 from reports.theory import quadratic_text, rates_text, section, supernet_text, terms_text

@@ -4,10 +4,10 @@ import re
 import pandas as pd
 import pytest
 
-from harness import registry
-from harness.cell import ALL_SKIP, RESIDUAL
-from harness.protocol import Board
-from harness.tracked import Tracked
+from harness.search import registry
+from harness.settings.protocol import Board
+from harness.space.cell import ALL_SKIP, RESIDUAL
+from harness.tracking.tracked import Tracked
 from reports.methods import describe, flatten
 from reports.results import Results, load_results
 from reports.section import Figures, Section, Text

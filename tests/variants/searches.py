@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from harness.data import SearchData
-from harness.images import ImageArrays, decode
-from harness.protocol import DataSettings, Protocol
-from harness.search import DTYPES, Search
-from harness.steps import Step
-from harness.variant import Moment, Phase, Variant
+from harness.images.batches import SearchData
+from harness.images.decoded import ImageArrays, decode
+from harness.search.loop import DTYPES, Search
+from harness.search.steps import Step
+from harness.search.variant import Moment, Phase, Variant
+from harness.settings.protocol import DataSettings, Protocol
 from tests.conftest import TINY_PROTOCOL
-from tests.harness.test_search import assert_same, without_timing
+from tests.harness.search.test_loop import assert_same, without_timing
 
 Changes = dict[str, Any]
 """Protocol keys, with `__` between the levels, and their values."""

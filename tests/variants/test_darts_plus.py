@@ -3,10 +3,10 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from harness.cell import OPERATIONS, Cell
-from harness.search import Search
-from harness.variant import Stop
-from tests.harness.test_search import assert_same, without_timing
+from harness.search.loop import Search
+from harness.search.variant import Stop
+from harness.space.cell import OPERATIONS, Cell
+from tests.harness.search.test_loop import assert_same, without_timing
 from tests.variants.searches import assert_resumes, start
 from variants.darts import Darts
 from variants.darts_plus import DartsPlus

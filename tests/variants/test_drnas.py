@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Dirichlet
 
-from harness.variant import Phase
+from harness.search.variant import Phase
 from tests.variants.searches import assert_resumes, first_step, moment, start
 from variants.drnas import Drnas, sample_dirichlet
 

@@ -3,8 +3,8 @@ import copy
 import pytest
 import torch
 
-from harness.errors import UserError
-from harness.variant import Phase
+from harness.base.errors import UserError
+from harness.search.variant import Phase
 from tests.variants.searches import assert_resumes, first_step, moment, start
 from variants.drnas import Drnas, sample_dirichlet
 from variants.drnas_progressive import DrnasProgressive

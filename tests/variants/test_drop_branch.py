@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cell import OPERATIONS
-from harness.supernet import Controls
-from harness.variant import Phase
+from harness.networks.supernet import Controls
+from harness.search.variant import Phase
+from harness.space.cell import OPERATIONS
 from tests.variants.searches import assert_resumes, tiny_search
 from variants.darts import Darts
 from variants.drop_branch import DropBranch

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cell import EDGES
-from harness.supernet import EVERY_OPERATION, Controls
-from harness.variant import Phase
+from harness.networks.supernet import EVERY_OPERATION, Controls
+from harness.search.variant import Phase
+from harness.space.cell import EDGES
 from tests.variants.searches import assert_resumes, tiny_search
 from variants.darts import Darts
 from variants.edge_dropout import EdgeDropout, keep_probability, kept_edges, without_skip

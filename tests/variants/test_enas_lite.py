@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cell import CONV3, OPERATIONS, Cell
-from harness.search import Search
-from harness.streams import stream
+from harness.base.streams import stream
+from harness.search.loop import Search
+from harness.space.cell import CONV3, OPERATIONS, Cell
 from tests.variants.searches import first_step, tiny_search
 from variants.enas_lite import EnasLite
 

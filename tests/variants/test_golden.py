@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import registry
-from harness.baseline import Baseline
+from harness.search import registry
+from harness.search.baseline import Baseline
 from tests.variants.searches import tiny_search
 
 GOLDEN = Path(__file__).with_name("golden.json")

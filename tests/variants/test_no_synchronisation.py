@@ -16,11 +16,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness import registry
-from harness.baseline import Baseline
-from harness.meter import Meter
-from harness.search import Search
-from harness.steps import Batch
+from harness.search.baseline import Baseline
+from harness.search.loop import Search, registry
+from harness.search.meter import Meter
+from harness.search.steps import Batch
 from tests.conftest import ROOT
 from tests.variants.searches import search_on, tiny_protocol, tiny_search
 
@@ -32,14 +31,17 @@ MAKING = ("tensor", "as_tensor")
 ALLOWED = {
     "optim/optimizer.py _get_value": "Adam counts its steps on the host",
     "optim/adam.py _init_group": "Adam counts its steps on the host",
-    "harness/supernet.py nonzero_operations": "the cell of a step was drawn on the host",
+    "harness/networks/supernet.py nonzero_operations": "the cell of a step was drawn on the host",
     "variants/rsps.py one_hot": "likewise",
-    "harness/search.py one_hot": "likewise",
+    "harness/search/loop.py one_hot": "likewise",
 }
 READING_VARIANTS = {
     "drnas": {"variants/drnas.py sample_dirichlet"},  # drawn on the host, so that a seed draws the same everywhere
     "drnas-progressive": {"variants/drnas.py sample_dirichlet"},
-    "enas-lite": {"variants/enas_lite.py draw_cells", "harness/search.py one_shot_accuracy"},  # its reward is a number
+    "enas-lite": {
+        "variants/enas_lite.py draw_cells",
+        "harness/search/loop.py one_shot_accuracy",
+    },  # its reward is a number
 }
 """What some methods read once or twice a step, by their nature."""
 

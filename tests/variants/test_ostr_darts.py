@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from harness.cell import NONE, OPERATIONS
-from harness.operation_strength import operation_strength
-from tests.harness.test_search import assert_same
+from harness.search.operation_strength import operation_strength
+from harness.space.cell import NONE, OPERATIONS
+from tests.harness.search.test_loop import assert_same
 from tests.variants.searches import assert_resumes, row, tiny_search
 from variants.darts import Darts
 from variants.ostr_darts import OStrDarts

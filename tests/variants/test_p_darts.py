@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cell import SKIP, Cell
-from harness.errors import UserError
-from harness.search import Search
-from harness.variant import Phase
+from harness.base.errors import UserError
+from harness.search.loop import Search
+from harness.search.variant import Phase
+from harness.space.cell import SKIP, Cell
 from tests.variants.searches import assert_resumes, moment, start
 from variants.p_darts import PDarts, dropout_rate
 

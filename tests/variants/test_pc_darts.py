@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from harness.cell import EDGES
-from harness.errors import UserError
-from harness.variant import Phase
-from tests.harness.test_search import assert_same, without_timing
+from harness.base.errors import UserError
+from harness.search.variant import Phase
+from harness.space.cell import EDGES
+from tests.harness.search.test_loop import assert_same, without_timing
 from tests.variants.searches import assert_resumes, first_step, moment, start
 from variants.darts import Darts
 from variants.pc_darts import PcDarts, edge_weights

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from harness.cell import CELL_COUNT
-from harness.streams import stream
+from harness.base.streams import stream
+from harness.space.cell import CELL_COUNT
 from variants.random_search import RandomSearch
 
 

@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from harness.cell import ALL_CONV3, ALL_SKIP, CONV3, Cell
-from harness.streams import stream
+from harness.base.streams import stream
+from harness.space.cell import ALL_CONV3, ALL_SKIP, CONV3, Cell
 from variants.regularized_evolution import RegularizedEvolution
 
 

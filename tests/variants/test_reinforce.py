@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cell import ALL_CONV3, ALL_SKIP, EDGES
-from harness.streams import stream
+from harness.base.streams import stream
+from harness.space.cell import ALL_CONV3, ALL_SKIP, EDGES
 from variants.reinforce import Reinforce
 
 

@@ -4,16 +4,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from harness.cell import CONV1, CONV3, EDGES, OPERATIONS, RESIDUAL, Cell
-from harness.lookup import RESULTS, look_up, read_results
-from harness.protocol import load_board
-from harness.record import read_table, run_folder
-from harness.runner import run_search
-from harness.search import Search
-from harness.streams import stream
-from harness.supernet import Controls
-from harness.truth import Truth
-from harness.variant import Phase
+from harness.base.streams import stream
+from harness.board.lookup import RESULTS, look_up, read_results
+from harness.board.runner import run_search
+from harness.networks.supernet import Controls
+from harness.records.record import read_table, run_folder
+from harness.search.loop import Search
+from harness.search.variant import Phase
+from harness.settings.protocol import load_board
+from harness.space.cell import CONV1, CONV3, EDGES, OPERATIONS, RESIDUAL, Cell
+from harness.truth.table import Truth
 from tests.conftest import tiny_params, write_params
 from tests.variants.searches import tiny_search
 from variants.rsps import RandomSearchWithSharing, one_hot

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from harness.derivation import argmax_cell
-from harness.variant import Phase
+from harness.search.derivation import argmax_cell
+from harness.search.variant import Phase
 from tests.variants.searches import assert_resumes, tiny_search
 from variants.darts import Darts
 from variants.skip_penalty import SkipPenalty

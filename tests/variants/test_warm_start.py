@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from harness.variant import Phase
-from tests.harness.test_search import assert_same, without_timing
+from harness.search.variant import Phase
+from tests.harness.search.test_loop import assert_same, without_timing
 from tests.variants.searches import assert_resumes, moment, start
 from variants.darts import Darts
 from variants.warm_start import WarmStart

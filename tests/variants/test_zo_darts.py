@@ -3,16 +3,16 @@ import copy
 import pytest
 import torch
 
-from harness.cell import CONV1, CONV3, NONE, SKIP, Cell, Shape
-from harness.derivation import argmax_cell
-from harness.protocol import load_board
-from harness.record import read_table, run_folder
-from harness.relaxations import sparsemax
-from harness.runner import run_search
-from harness.search import Search
-from harness.variant import Phase
+from harness.board.runner import run_search
+from harness.records.record import read_table, run_folder
+from harness.search.derivation import argmax_cell
+from harness.search.loop import Search
+from harness.search.relaxations import sparsemax
+from harness.search.variant import Phase
+from harness.settings.protocol import load_board
+from harness.space.cell import CONV1, CONV3, NONE, SKIP, Cell, Shape
 from tests.conftest import tiny_params, write_params
-from tests.harness.test_search import assert_same
+from tests.harness.search.test_loop import assert_same
 from tests.variants.searches import assert_resumes, tiny_search
 from variants.darts import Darts
 from variants.zo_darts import ZoDarts, unit_direction
@@ -130,7 +130,7 @@ def test_the_direction_has_length_one_and_the_twin_its_distance() -> None:
 
 
 def test_directions_are_uniform_on_the_sphere() -> None:
-    from harness.steps import Step
+    from harness.search.steps import Step
 
     tested = tiny_search(ZoDarts)
     batch = next(iter(tested.data.epoch("train", 0)))

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.cell import EDGE_NAMES, OPERATIONS, RESIDUAL
-from harness.protocol import Board
-from harness.record import Environment, Record, run_folder, write_run
-from harness.tracking import SyncSummary, sync
-from harness.tracking_store import MLFLOW_SETTINGS
+from harness.records.record import Environment, Record, run_folder, write_run
+from harness.settings.protocol import Board
+from harness.space.cell import EDGE_NAMES, OPERATIONS, RESIDUAL
+from harness.tracking.mirror import SyncSummary, sync
+from harness.tracking.store import MLFLOW_SETTINGS
 from tests.conftest import TINY_PROTOCOL
 
 EPOCHS = 3

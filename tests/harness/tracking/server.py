@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
-from harness.tracking import ui_command
+from harness.tracking.mirror import ui_command
 from tests.harness.tracking.runs import board_of
 
 

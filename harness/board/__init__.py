@@ -1,0 +1,1 @@
+"""The runs of a board: run one, its state, its cost, joined with the truth, compared."""

@@ -1,0 +1,189 @@
+"""What a run costs: measured where there are records, else estimated; each figure says where it comes from.
+
+Cost depends on fewer things than a result: runs of older code, other seeds and other learning rates count as measured.
+"""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.base.errors import UserError
+from harness.board.calibration import Rate, read_calibration
+from harness.board.search_size import same_cost, steps_per_epoch
+from harness.records.record import RUNS, Record, read_record, read_table
+from harness.search import registry
+from harness.search.baseline import Baseline
+from harness.search.variant import Variant
+from harness.settings.protocol import Board, Protocol
+
+MEASURED_RUNS = 20
+"""Runs of a method that a median is taken over; more would only take longer to read."""
+
+PUBLISHED_SECONDS = 10_890
+"""A seed of first-order DARTS on this space (Dong and Yang 2020, table 5)."""
+PUBLISHED = f"published, {PUBLISHED_SECONDS:,} s a seed of first-order DARTS (Dong and Yang 2020)"
+PUBLISHED_PASSES = 50 * 390 * Variant.passes_per_step
+"""Of that search: 50 epochs of 390 steps."""
+PUBLISHED_SIZE = {"channels": 16, "cells_per_stage": 5, "batch_size": 64, "image_size": 32}
+
+START_SECONDS = 4.0
+"""What a process takes to start and to end (benchmarks/results/overhead.md)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run is expected to take."""
+
+    seconds: float
+    """Wall time on its device: steps and diagnostics."""
+    memory_bytes: int | None
+    """Peak, of the card on CUDA, else of the process; None where nothing says it."""
+    device: str
+    """`cpu`, or the name of the card."""
+    source: str
+    """Where the figures come from, in words."""
+    measured: bool
+    """Whether they come from runs of this method."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Medians over runs of one method on one device."""
+
+    steps: float
+    """Seconds."""
+    diagnostics: float
+    """Seconds."""
+    memory_bytes: int
+    device: str
+    runs: int
+
+
+def expected_costs(board: Board, names: Iterable[str] | None = None, runs: Path = RUNS) -> dict[str, Cost | None]:
+    """Return what a run of each method costs under the board's protocol; None where nothing is known.
+
+    Args:
+        board: names the protocol.
+        names: methods; None for all of the board.
+        runs: the folder of the records.
+
+    Raises:
+        UserError: a method is unknown.
+    """
+    names = list(names) if names is not None else [*board.variants, *board.baselines]
+    measured = _on_one_device(_measure_all(board.chosen, runs))
+    return {name: _cost(board.chosen, name, measured) for name in names}
+
+
+def _cost(protocol: Protocol, name: str, measured: dict[str, _Measured]) -> Cost | None:
+    method = registry.method(name)
+    if name in measured:
+        own = measured[name]
+        source = f"measured: median of {_runs(own.runs)} on {own.device}"
+        return Cost(own.steps + own.diagnostics, own.memory_bytes or None, own.device, source, measured=True)
+    if issubclass(method, Baseline):
+        source = "start of a process (benchmarks/results/overhead.md); the look-ups take less"
+        return Cost(START_SECONDS, None, "cpu", source, measured=False)
+    others = {other: found for other, found in measured.items() if issubclass(registry.method(other), Variant)}
+    if others:
+        return _scaled(method.passes_per_step, others)
+    rate = read_calibration(protocol) or published_rate(protocol)
+    steps = steps_per_epoch(protocol)
+    if rate is None or steps is None:
+        return None
+    passes = protocol.epochs * steps * method.passes_per_step
+    source = f"{rate.source}, scaled by passes; steps only"
+    return Cost(passes * rate.seconds_a_pass, rate.memory_bytes, rate.device, source, measured=False)
+
+
+def _scaled(passes_per_step: float, others: dict[str, _Measured]) -> Cost:
+    # Diagnostics look at the network from outside: they cost all methods the same.
+    seconds = [
+        found.steps * passes_per_step / registry.variant(name).passes_per_step + found.diagnostics
+        for name, found in others.items()
+    ]
+    runs = sum(found.runs for found in others.values())
+    device = next(iter(others.values())).device
+    source = f"scaled by passes a step from {_runs(runs)} of {', '.join(others)} on {device}"
+    memory = max(found.memory_bytes for found in others.values())
+    return Cost(statistics.median(seconds), memory, device, source, measured=False)
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'' if number == 1 else 's'}"
+
+
+def published_rate(protocol: Protocol) -> Rate | None:
+    """Return the published speed, if the protocol's steps are of the published size."""
+    size = {
+        "channels": protocol.network.channels,
+        "cells_per_stage": protocol.network.cells_per_stage,
+        "batch_size": protocol.batch_size,
+        "image_size": protocol.data.image_size,
+    }
+    if size != PUBLISHED_SIZE:
+        return None
+    return Rate(seconds_a_pass=PUBLISHED_SECONDS / PUBLISHED_PASSES, memory_bytes=None, device="GPU", source=PUBLISHED)
+
+
+# Reading records
+
+
+def _measure_all(protocol: Protocol, folder: Path) -> list[tuple[str, _Measured]]:
+    known = registry.methods()
+    found = []
+    for path in sorted(folder.glob("*")):
+        if path.name in known:
+            found += [(path.name, entry) for entry in _measure(protocol, path)]
+    return found
+
+
+def _measure(protocol: Protocol, folder: Path) -> list[_Measured]:
+    """Return what the runs of one method took, by device."""
+    by_device: dict[str, list[tuple[float, float, int]]] = {}
+    count = 0
+    for path in sorted(folder.glob("seed-*")):
+        if count == MEASURED_RUNS:
+            break
+        try:
+            record = read_record(path)
+            if not _counts(record, protocol):
+                continue
+            diagnostics = _diagnostics_seconds(record, path)
+        except UserError:
+            continue  # of a damaged run nothing is known
+        count += 1
+        took = record.seconds, diagnostics, record.peak_memory_bytes
+        by_device.setdefault(record.environment.device, []).append(took)
+    return [_medians(device, rows) for device, rows in by_device.items()]
+
+
+def _medians(device: str, rows: list[tuple[float, float, int]]) -> _Measured:
+    steps, diagnostics, memory = zip(*rows, strict=True)
+    return _Measured(statistics.median(steps), statistics.median(diagnostics), max(memory), device, len(rows))
+
+
+def _counts(record: Record, protocol: Protocol) -> bool:
+    """Whether a run went its whole way under a protocol that costs the same."""
+    if record.status not in ("done", "stopped"):
+        return False
+    return record.kind == "baseline" or same_cost(record.protocol_settings, protocol.model_dump(mode="json"))
+
+
+def _diagnostics_seconds(record: Record, folder: Path) -> float:
+    if record.kind == "baseline":
+        return 0.0
+    return float(read_table(folder, "epochs")["diagnostics_seconds"].sum())
+
+
+def _on_one_device(found: list[tuple[str, _Measured]]) -> dict[str, _Measured]:
+    """Return the measurements of the device that most searches ran on, and those of the baselines."""
+    searches = [entry for name, entry in found if issubclass(registry.method(name), Variant)]
+    runs: dict[str, int] = {}
+    for entry in searches:
+        runs[entry.device] = runs.get(entry.device, 0) + entry.runs
+    device = max(runs, key=lambda name: runs[name], default=None)
+    return {
+        name: entry for name, entry in found if entry.device == device or issubclass(registry.method(name), Baseline)
+    }

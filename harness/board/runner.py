@@ -1,0 +1,373 @@
+"""One run from settings to record: lock, resume, search, write."""
+
+import inspect
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from harness.base.determinism import deterministic_algorithms
+from harness.base.errors import UserError, in_one_line
+from harness.board.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
+from harness.images.decoded import IMAGES, ImageArrays, check_cached, data_hash, load_cached
+from harness.records import record
+from harness.records.checkpoint import STATE, Checkpoints, Progress
+from harness.records.environment import current_environment
+from harness.records.record import Record, Status, read_record, read_whole_run, run_folder, write_run
+from harness.search import baseline, registry
+from harness.search.derivation_study import draw_cells, studied_cells
+from harness.settings.protocol import Board, Protocol, Settings, content_hash
+from harness.truth.table import TRUTH_FILE, Truth
+
+if TYPE_CHECKING:
+    from harness.search.loop import Search
+    from harness.search.variant import Variant
+
+LOCKS = STATE / "locks"
+LOCK_SECONDS = 2.0
+"""Patience with a lock: who only asks whether a run is running holds it for a moment."""
+
+OnEpoch = Callable[[dict[str, Any], int], None]
+"""(row of epochs.parquet, epochs in all) -> None."""
+
+
+@contextmanager
+def run_lock(variant: str, seed: int) -> Iterator[None]:
+    """Keep every other process away from this run. The lock of a dead process counts for nothing.
+
+    Raises:
+        UserError: a live process holds it.
+    """
+    path = LOCKS / f"{variant}-seed-{seed}"
+    lock = FileLock(f"{path}.lock")
+    owner = Path(f"{path}.owner")
+    try:
+        LOCKS.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=LOCK_SECONDS)
+        owner.write_text(str(os.getpid()))
+    except Timeout:
+        number = in_one_line(owner.read_text(errors="replace"), 20) if owner.is_file() else "unknown"
+        raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None
+    except OSError as error:
+        lock.release()
+        raise UserError(f"{path}.lock could not be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_running(variant: str, seed: int) -> bool:
+    """Whether a live process works on this run."""
+    lock = FileLock(LOCKS / f"{variant}-seed-{seed}.lock")
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def source_file(method: registry.Method) -> Path:
+    """Return the file that a method is written in."""
+    return Path(inspect.getfile(method)).resolve()
+
+
+@cache
+def method_code_hash(name: str) -> str:
+    """Return the version of the code that the runs of a method depend on, as it was when first asked for.
+
+    A process runs the code that it has loaded: what changes in the files later is not in its results.
+    """
+    method = registry.method(name)
+    entries = BASELINE_ENTRIES if issubclass(method, baseline.Baseline) else SEARCH_ENTRIES
+    return code_hash(*entries, source_file(method))
+
+
+def fingerprint(board: Board, name: str, seed: int) -> str:
+    """Return the hash of everything that a run's result depends on.
+
+    Raises:
+        UserError: the method or its settings are invalid, or its data or truth is missing.
+    """
+    content = {
+        "variant": name,
+        "settings": registry.settings_of(board, name).model_dump(mode="json"),
+        "seed": seed,
+        "code": method_code_hash(name),
+    }
+    if issubclass(registry.method(name), baseline.Baseline):
+        content["truth"] = Truth.read(TRUTH_FILE).provenance.sha256
+    else:
+        content["protocol"] = board.chosen.model_dump(mode="json")
+        content["data"] = data_hash(IMAGES, board.chosen.data)
+    return content_hash(content)
+
+
+def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None) -> Record:
+    """Search with one variant and one seed, resuming where an earlier process was killed; write its record.
+
+    A run that is finished already is returned as it is. A search that raises leaves a record with the status
+    `failed`; one whose loss or alpha is no number any more, `diverged`.
+
+    Raises:
+        UserError: bad settings, missing data, or another process at the same run.
+    """
+    method = registry.variant(name)
+    settings = registry.settings_of(board, name)
+    check_cached(IMAGES, board.chosen.data)
+    identity = fingerprint(board, name, seed)
+    with run_lock(name, seed):
+        finished = _finished(name, seed, identity)
+        if finished is not None:
+            return finished
+        checkpoints = Checkpoints(name, seed, identity)
+        run = _Run(board, method(settings, board.chosen), settings, seed, identity, checkpoints)
+        run.go(on_epoch)
+        return read_record(run_folder(name, seed))
+
+
+def _finished(name: str, seed: int, identity: str) -> Record | None:
+    try:
+        found = read_whole_run(run_folder(name, seed))
+    except UserError:
+        return None
+    return found if found.fingerprint == identity and found.status != "failed" else None
+
+
+class _Run:
+    """The life of one search in this process."""
+
+    def __init__(
+        self,
+        board: Board,
+        variant: "Variant",
+        settings: Settings,
+        seed: int,
+        identity: str,
+        checkpoints: Checkpoints,
+    ):
+        self.board = board
+        self.variant = variant
+        self.settings = settings
+        self.seed = seed
+        self.identity = identity
+        self.checkpoints = checkpoints
+        self.epochs: list[dict[str, Any]] = []
+        self.alpha: list[dict[str, Any]] = []
+        self.one_shot: list[dict[str, Any]] = []
+        self.draws: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.without_fixed_order: list[str] = []
+        """Operations of this search that have no deterministic algorithm on its device."""
+
+    def go(self, on_epoch: OnEpoch) -> None:
+        protocol = self.board.chosen
+        on_cuda = choose_device(protocol.device).type == "cuda"
+        with deterministic_algorithms(protocol.deterministic and on_cuda) as self.without_fixed_order:
+            self._go(on_epoch)
+
+    def _go(self, on_epoch: OnEpoch) -> None:
+        search: Search | None = None
+        try:
+            search = self._resumed()
+            status, reason = self._loop(search, on_epoch)
+            derived = self._derive(search) if status != "diverged" else {}
+        except UserError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._write("failed", reason, {}, search, traceback.format_exc())
+            return
+        self._write(status, reason, derived, search)
+        self.checkpoints.remove()
+
+    def _resumed(self) -> "Search":
+        search = start_search(self.variant, self.board.chosen, self.seed)
+        progress = self.checkpoints.newest()
+        if progress is None:
+            return search
+        try:
+            search.load_state(progress.search)
+        except Exception as error:
+            if isinstance(error, MemoryError) or "memory" in str(error):
+                raise
+            # It fits neither this program nor this torch, and never will.
+            self.notes.append(f"began anew: its checkpoint does not fit ({type(error).__name__}: {in_one_line(error)})")
+            self.checkpoints.remove()
+            self.variant = type(self.variant)(self.settings, self.board.chosen)
+            return start_search(self.variant, self.board.chosen, self.seed)
+        self.epochs, self.alpha, self.one_shot = progress.epochs, progress.alpha, progress.one_shot
+        return search
+
+    def _loop(self, search: "Search", on_epoch: OnEpoch) -> tuple[Status, str | None]:
+        total = self.board.chosen.epochs
+        while search.epoch < total and search.stop_reason is None:
+            row = search.run_epoch()
+            if not search.finite:
+                return "diverged", f"loss or alpha is not finite in epoch {search.epoch}"
+            self.epochs.append(row)
+            self.alpha.extend(search.alpha_rows)
+            self.one_shot.extend(search.one_shot_rows)
+            if self.checkpoints.due:
+                self._save(search)
+            try:
+                on_epoch(row, total)
+            except BaseException:
+                self._save(search)  # who ends it between two epochs loses nothing
+                raise
+        return ("done", None) if search.stop_reason is None else ("stopped", search.stop_reason)
+
+    def _save(self, search: "Search") -> None:
+        self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha, self.one_shot))
+
+    def _derive(self, search: "Search") -> dict[str, str]:
+        own, rules = search.derive()
+        draws = draw_cells(search)
+        self.draws = {str(cell): count for cell, count in draws.items()}
+        rules |= studied_cells(search, draws)
+        return {"variant": str(own), **{rule: str(cell) for rule, cell in rules.items()}}
+
+    def _write(
+        self,
+        status: Status,
+        reason: str | None,
+        derived: dict[str, str],
+        search: "Search | None",
+        trace: str | None = None,
+    ) -> None:
+        name = self.variant.name
+        device = search.device.type if search else "cpu"
+        same_bits = device == "cpu" or (self.board.chosen.deterministic and not self.without_fixed_order)
+        unordered = [f"{each} has no deterministic algorithm on {device}" for each in self.without_fixed_order]
+        content = Record(
+            variant=name,
+            seed=self.seed,
+            kind="search",
+            strategy=self.variant.strategy,
+            status=status,
+            reason=reason,
+            traceback=trace,
+            notes=self.notes + unordered,
+            protocol=self.board.protocol,
+            settings=self.settings.model_dump(mode="json"),
+            protocol_settings=self.board.chosen.model_dump(mode="json"),
+            fingerprint=self.identity,
+            epochs=len(self.epochs),
+            cell=derived.get("variant"),
+            derived=derived,
+            draws=self.draws,
+            seconds=sum(row["seconds"] for row in self.epochs),
+            peak_memory_bytes=max((row["peak_memory_bytes"] for row in self.epochs), default=0),
+            forward_backward_passes=search.passes if search else 0.0,
+            environment=current_environment(device, same_bits),
+        )
+        epochs = pd.DataFrame(self.epochs, columns=None if self.epochs else list(record.EPOCH_COLUMNS))
+        tables = [pd.DataFrame(rows) if rows else None for rows in (self.alpha, self.one_shot)]
+        write_run(run_folder(name, self.seed), content, epochs, *tables)
+
+
+def start_search(variant: "Variant", protocol: Protocol, seed: int, images: ImageArrays | None = None) -> "Search":
+    """Build a search at its beginning, on the decoded images of the project unless others are given.
+
+    Raises:
+        UserError: the device or the data is not there.
+    """
+    import torch
+
+    from harness.images.batches import SearchData
+    from harness.networks.cuda_graphs import check_cuda
+    from harness.search.loop import DTYPES, Search
+
+    torch.set_num_threads(protocol.threads)
+    device = choose_device(protocol.device)
+    if protocol.network.cuda_graphs:
+        check_cuda(device)
+    tf32 = protocol.precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32  # which torch allows unless told otherwise
+    data = SearchData(
+        load_cached(IMAGES) if images is None else images,
+        protocol.data,
+        batch_size=protocol.batch_size,
+        device=device,
+        dtype=DTYPES[protocol.precision],
+        seed=seed,
+        epochs=protocol.epochs,
+        valid_batches=protocol.alpha.batches,
+    )
+    return Search(variant, protocol, data, seed)
+
+
+def choose_device(name: str) -> Any:
+    """Return the torch device of the protocol's `device`.
+
+    Raises:
+        UserError: `cuda` is asked for and there is none.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("protocol device 'cuda': torch finds no CUDA device here, expected one or device: auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def run_method(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None) -> Record:
+    """Run a variant or a baseline with one seed.
+
+    Raises:
+        UserError: see `run_search` and `run_baseline`.
+    """
+    if issubclass(registry.method(name), baseline.Baseline):
+        return run_baseline(board, name, seed)
+    return run_search(board, name, seed, on_epoch)
+
+
+def run_baseline(board: Board, name: str, seed: int) -> Record:
+    """Run one baseline with one seed on the truth table and write its record.
+
+    Raises:
+        UserError: bad settings, missing truth, or another process at the same run.
+    """
+    method = registry.baseline(name)
+    settings = registry.settings_of(board, name)
+    truth = Truth.read(TRUTH_FILE)
+    identity = fingerprint(board, name, seed)
+    with run_lock(name, seed):
+        finished = _finished(name, seed, identity)
+        if finished is not None:
+            return finished
+        started = time.perf_counter()
+        signal = baseline.search_signal(truth)
+        rows = baseline.run_baseline(method, settings, seed, signal)
+        answer = str(rows["cell"].iloc[-1])
+        content = Record(
+            variant=name,
+            seed=seed,
+            kind="baseline",
+            strategy=method.strategy,
+            status="done",
+            notes=list(signal.notes),
+            protocol=board.protocol,
+            settings=settings.model_dump(mode="json"),
+            protocol_settings={},
+            fingerprint=identity,
+            epochs=len(rows),
+            cell=answer,
+            derived={"best": answer},
+            seconds=time.perf_counter() - started,
+            peak_memory_bytes=0,
+            forward_backward_passes=0.0,
+            environment=current_environment("cpu", deterministic=True),
+        )
+        write_run(run_folder(name, seed), content, rows)
+        return content

@@ -1,0 +1,48 @@
+"""The version of the code that a run depends on: a hash of the project's files that its method can reach.
+
+Only imports are followed, never executed, so this is quick and needs no torch.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("harness", "variants")
+SEARCH_ENTRIES = (ROOT / "harness" / "search" / "loop.py", ROOT / "harness" / "search" / "derivation_study.py")
+BASELINE_ENTRIES = (ROOT / "harness" / "search" / "baseline.py",)
+
+
+def code_hash(*entries: Path) -> str:
+    """Return the SHA-256 of these files and of all project files they import, directly or not."""
+    reached: dict[str, bytes] = {}
+    waiting = list(entries)
+    while waiting:
+        path = waiting.pop()
+        label = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+        if label in reached:
+            continue
+        reached[label] = path.read_bytes()
+        waiting.extend(_imported_files(reached[label]))
+    digest = hashlib.sha256()
+    for label, content in sorted(reached.items()):
+        digest.update(f"{label}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _imported_files(source: bytes) -> list[Path]:
+    candidates = [ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in _imported_modules(source)]
+    return [path for path in candidates if path.is_file()]
+
+
+@cache  # most files are reached by every method
+def _imported_modules(source: bytes) -> tuple[str, ...]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(name for name in names if name.split(".")[0] in PACKAGES)

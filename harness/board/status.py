@@ -1,0 +1,102 @@
+"""What the board holds: which runs are done, stale, failed, running or missing; and what it no longer wants."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from harness.base.errors import UserError
+from harness.board.runner import fingerprint, is_running
+from harness.records.checkpoint import unfinished
+from harness.records.record import RUNS, read_whole_run, run_folder
+from harness.search import registry
+from harness.settings.protocol import Board
+from harness.tracking.shown_run import InProgress
+
+State = Literal["done", "stopped", "diverged", "failed", "stale", "running", "interrupted", "missing", "damaged"]
+"""`stale`: the record belongs to other settings, data or code. `interrupted`: died, and will resume."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run of the board."""
+
+    variant: str
+    seed: int
+    state: State
+    detail: str
+
+
+def board_status(board: Board, runs: Iterable[tuple[str, int]] | None = None) -> list[RunStatus]:
+    """Return the state of runs (method, seed) of the board; None for all of them.
+
+    Raises:
+        UserError: params.yaml names an unknown method or wrong settings, or the data is missing.
+    """
+    registry.check_board(board)
+    interrupted = {checkpoints.folder.name for checkpoints in unfinished()}
+    return [_run_status(board, name, seed, interrupted) for name, seed in (board.runs if runs is None else runs)]
+
+
+def _run_status(board: Board, name: str, seed: int, interrupted: set[str]) -> RunStatus:
+    if is_running(name, seed):
+        return RunStatus(name, seed, "running", "a live process works on it")
+    identity = fingerprint(board, name, seed)
+    if identity in interrupted:
+        return RunStatus(name, seed, "interrupted", "it resumes from its checkpoint")
+    folder = run_folder(name, seed)
+    if not folder.exists():
+        return RunStatus(name, seed, "missing", "it was never run")
+    try:
+        record = read_whole_run(folder)
+    except UserError as error:
+        return RunStatus(name, seed, "damaged", str(error))
+    if record.fingerprint != identity:
+        return RunStatus(name, seed, "stale", "its settings, data or code have changed")
+    return RunStatus(name, seed, record.status, record.reason or record.cell or "")
+
+
+def searches_in_progress() -> list[InProgress]:
+    """Return the searches that have checkpoints but no record yet: running or dead."""
+    found = []
+    for checkpoints in unfinished():
+        progress = checkpoints.newest()
+        if progress is None:
+            continue
+        found.append(
+            InProgress(
+                variant=checkpoints.variant,
+                seed=checkpoints.seed,
+                fingerprint=checkpoints.folder.name,
+                alive=is_running(checkpoints.variant, checkpoints.seed),
+                epochs=pd.DataFrame(progress.epochs),
+                alpha=pd.DataFrame(progress.alpha),
+            )
+        )
+    return found
+
+
+def unwanted(board: Board) -> list[Path]:
+    """Return the run folders that the board does not name, and checkpoints that no run of it can resume from."""
+    wanted = {run_folder(name, seed) for name, seed in board.runs}
+    folders = [path for path in sorted(RUNS.glob("*/seed-*")) if path not in wanted]
+    resumable = {
+        fingerprint(board, name, seed) for name in board.variants for seed in board.seeds if not is_running(name, seed)
+    }
+    stale = [
+        checkpoints.folder
+        for checkpoints in unfinished()
+        if checkpoints.folder.name not in resumable and not is_running(checkpoints.variant, checkpoints.seed)
+    ]
+    return folders + stale
+
+
+def remove(paths: list[Path]) -> None:
+    """Remove folders, and the variant's folder with its last run."""
+    for path in paths:
+        shutil.rmtree(path)
+        if path.parent.parent == RUNS and not list(path.parent.glob("seed-*")):
+            shutil.rmtree(path.parent)

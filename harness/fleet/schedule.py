@@ -1,0 +1,102 @@
+"""Which task goes next, and what is done when its worker dies. Knows of no engine in particular, and of no DVC."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from harness.fleet.engine import Ended, Engine, Resources, Task
+from harness.fleet.group import Outcome, Run
+
+RETRIES = 2
+"""How often a run is begun again after the death of its worker."""
+
+
+class Schedule:
+    """Tasks on their way through an engine: the longest first, each as soon as the engine takes it.
+
+    The longest first (Graham 1969) ends at most a third later than the best schedule of tasks that are all known.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: Sequence[Task],
+        retries: int = RETRIES,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.engine = engine
+        self.clock = clock
+        self.retries = retries
+        self.waiting: dict[Resources, list[Task]] = {}
+        """Tasks by what they need, the longest last."""
+        self.begun: dict[Task, float] = {}
+        """Tasks that the engine has, and since when."""
+        self.outcomes: dict[Run, Outcome] = {}
+        self._deaths: Counter[Run] = Counter()
+        self._expected = self._took = 0.0
+        """Seconds of the tasks that have ended: as expected, and in fact."""
+        for task in tasks:
+            self.waiting.setdefault(task.resources, []).append(task)
+        for queue in self.waiting.values():
+            queue.sort(key=lambda task: task.seconds)
+
+    @property
+    def done(self) -> bool:
+        """Whether every run has its outcome."""
+        return not self.begun and not any(self.waiting.values())
+
+    def step(self, seconds: float) -> list[Outcome]:
+        """Submit what the engine takes, then wait so long for what ends; return the outcomes that are final.
+
+        Raises:
+            UserError: a task is too large for the engine.
+        """
+        while (task := self._next()) is not None:
+            self.engine.submit(task)
+            self.begun[task] = self.clock()
+        final = [outcome for ended in self.engine.wait(seconds) for outcome in self._take_in(ended)]
+        self.outcomes |= {outcome.run: outcome for outcome in final}
+        return final
+
+    def _next(self) -> Task | None:
+        queues = [queue for queue in self.waiting.values() if queue]
+        for queue in sorted(queues, key=lambda queue: -queue[-1].seconds):
+            if self.engine.takes(queue[-1].resources):
+                return queue.pop()
+        return None
+
+    def _take_in(self, ended: Ended) -> list[Outcome]:
+        seconds = self.clock() - self.begun.pop(ended.task)
+        if ended.cause is None:
+            self._expected += ended.task.seconds
+            self._took += max((outcome.seconds for outcome in ended.outcomes), default=0.0)
+            outcomes = ended.outcomes
+        else:
+            outcomes = tuple(Outcome(run, "crashed", ended.cause, seconds) for run in ended.task.runs)
+        again = tuple(outcome.run for outcome in outcomes if outcome.status == "crashed" and self._may_go_on(outcome))
+        if again:
+            task = replace(ended.task, runs=again)
+            self.waiting[task.resources].append(task)
+            self.waiting[task.resources].sort(key=lambda each: each.seconds)
+        return [outcome for outcome in outcomes if outcome.run not in again]
+
+    def _may_go_on(self, outcome: Outcome) -> bool:
+        self._deaths[outcome.run] += 1
+        return self._deaths[outcome.run] <= self.retries
+
+    def seconds_left(self) -> float | None:
+        """Return about how long it takes until all is done; None as long as nothing can be said.
+
+        The expected seconds of the tasks that are left, times what tasks took in fact over what was expected of them,
+        over as many places as there are tasks at work; at least the longest of them.
+        """
+        now = self.clock()
+        running = self.engine.running()
+        left = [task.seconds for queue in self.waiting.values() for task in queue]
+        left += [task.seconds for task in self.begun.keys() - running.keys()]
+        left += [max(0.0, task.seconds - (now - self.begun[task])) for task in running.keys() & self.begun.keys()]
+        if not left or not running:
+            return None if left else 0.0
+        pace = self._took / self._expected if self._expected else 1.0
+        return pace * max(max(left), sum(left) / len(running))

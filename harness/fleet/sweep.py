@@ -1,0 +1,333 @@
+"""The whole board through an engine: what is stale, who runs it, what DVC is told. `dvc repro` does the rest.
+
+The head holds nothing that is not on disk: a run's record is written by its worker, what DVC was not told yet is found
+by its fingerprint. So a sweep that was killed goes on by the same command.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from harness.base.errors import UserError
+from harness.base.processes import Background
+from harness.base.progress import duration
+from harness.fleet import dvc_stages
+from harness.fleet.engine import Store, Task
+from harness.fleet.engines import check_engine, create_engine
+from harness.fleet.sweep_display import State, SweepDisplay, Working, show_sweep
+from harness.records.checkpoint import STATE, Checkpoints
+from harness.settings.protocol import Board, load_board
+
+if TYPE_CHECKING:
+    from harness.fleet.group import Outcome, Run
+    from harness.fleet.schedule import Schedule
+
+LOCK = STATE / "sweep.lock"
+LAST = ("lookup", "theory")
+"""Stages that, with all that follow from them, need no run; those of runs that have no record."""
+STEP_SECONDS = 0.2
+SHOW_SECONDS = 1.0
+RECORD_SECONDS = 300.0
+RECORD_SHARE = 0.1
+"""How often, and for which share of the time at most, DVC works while searches run: it takes a core from them, and what
+it was not told yet is not lost."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the runs are done, and how."""
+
+    engine: str = "local"
+    options: tuple[tuple[str, str], ...] = ()
+    """Of the engine."""
+    folder: Path | None = None
+    """The project's on the workers; None for the same path as here."""
+    store: Store = "shared"
+    together: int | None = None
+    """Seeds that share a GPU, at most; None for `TOGETHER` of harness/fleet/tasks.py."""
+
+
+def sweep(placement: Placement, dry_run: bool = False) -> int:
+    """Bring the whole board up to date; return the exit status.
+
+    Args:
+        placement: who runs what is stale.
+        dry_run: only print what would be run.
+
+    Raises:
+        UserError: a mistake in params.yaml, no such engine, or another sweep is at work here.
+    """
+    check_engine(placement.engine)
+    try:
+        with _only_one() as lock:
+            return _dry_run(placement) if dry_run else _Sweep(placement, lock).go()
+    except KeyboardInterrupt:
+        return 130
+
+
+@contextmanager
+def _only_one() -> Iterator[int]:
+    """Keep other sweeps of this project away; give the lock, which a process that inherits it holds too."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read()
+            if _is_alive(owner):
+                raise UserError(f"a sweep of this project is at work already (process {owner})") from None
+            print("waiting for the end of what an interrupted sweep began", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file.fileno()
+
+
+def _is_alive(process: str) -> bool:
+    return process.isdecimal() and Path(f"/proc/{process}").exists()
+
+
+def _stale(*targets: str) -> list[str]:
+    return Background(dvc_stages.stale, *targets).result()
+
+
+class _Sweep:
+    """A sweep under way."""
+
+    def __init__(self, placement: Placement, lock: int):
+        self.placement = placement
+        self.lock = lock
+        self.board = load_board()
+        self.signal: int | None = None
+
+    def go(self) -> int:
+        """Run what is stale, then everything else; return the exit status."""
+        stale = _stale()
+        if not stale:
+            print("everything is up to date")
+            return 0
+        waiting, finished = self._prepare(stale)
+        outcomes = self._run(waiting, finished) if waiting or finished else {}
+        if self.signal is not None:
+            print("stopped; the same command goes on from the records and the checkpoints", file=sys.stderr)
+            return 128 + self.signal
+        without_record = [outcome for outcome in outcomes.values() if not outcome.recorded]
+        if waiting:
+            print(f"{sum(outcome.good for outcome in outcomes.values())} of {len(waiting)} runs are done", flush=True)
+        for outcome in outcomes.values():
+            if not outcome.good:
+                print(outcome, flush=True)
+        # A run that no worker could do is not tried again on the head.
+        status = self._dvc("repro", *(("--downstream", *LAST) if without_record else ()))
+        return status or int(bool(without_record))
+
+    def _prepare(self, stale: list[str]) -> tuple["list[Run]", "list[Run]"]:
+        """Return the runs that are to be run, and those that have their record already without DVC's knowing."""
+        from harness.board.status import board_status
+        from harness.fleet.group import Run
+        from harness.search import registry  # imports torch, which the look above does without
+
+        registry.check_board(self.board)  # a mistake anywhere on the board shows before the first search
+        if set(stale) & set(dvc_stages.FIRST):
+            if self._dvc("repro", "--quiet", *dvc_stages.FIRST):
+                raise UserError("the stages code, data and truth have to work before anything else")
+            stale = _stale("search", "baseline")
+        stages = {self.board.stages([run])[0]: Run(*run) for run in self.board.runs}
+        names = [name for name in stale if name in stages]
+        missing = Background(dvc_stages.restore, *names).result() if names else []
+        states = board_status(self.board, [stages[name] for name in missing])
+        finished = {(state.variant, state.seed) for state in states if state.state in ("done", "stopped", "diverged")}
+        runs = [stages[name] for name in missing]
+        return [run for run in runs if run not in finished], [run for run in runs if run in finished]
+
+    def _run(self, waiting: "list[Run]", finished: "list[Run]") -> "dict[Run, Outcome]":
+        from harness.fleet.group import signals_noted
+        from harness.fleet.schedule import Schedule
+
+        if self.placement.store == "dvc" and waiting:
+            Background(dvc_stages.push, *dvc_stages.FIRST).result()
+        recorder = _Recorder(self.board, self.placement.store)
+        recorder.add(finished)
+        with ExitStack() as stack:
+            stack.callback(recorder.stop)
+            engine = create_engine(
+                self.placement.engine, self.placement.folder or Path.cwd(), dict(self.placement.options)
+            )
+            stack.callback(engine.close)
+            stack.enter_context(signals_noted(self._note))
+            tasks, costs_known = _tasks(self.board, waiting, self.placement, engine.gpus)
+            schedule = Schedule(engine, tasks)
+            with show_sweep() as display:
+                follow = _Follower(self.board, schedule, display, costs_known)
+                while self.signal is None and not schedule.done:
+                    ended = schedule.step(STEP_SECONDS)
+                    for outcome in ended:
+                        display.say(str(outcome))
+                    recorder.add([outcome.run for outcome in ended if outcome.recorded])
+                    recorder.turn()
+                    follow.turn()
+            engine.close()
+            if self.signal is None:
+                recorder.finish()
+        return schedule.outcomes
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+
+    def _dvc(self, *arguments: str) -> int:
+        # It goes on when this process is killed, and so does the lock.
+        return subprocess.run(["dvc", *arguments], check=False, pass_fds=(self.lock,)).returncode
+
+
+def _tasks(board: Board, runs: "list[Run]", placement: Placement, gpus: bool) -> tuple[list[Task], bool]:
+    """Return the tasks, and whether their expected seconds are more than proportions."""
+    from harness.board.costs import expected_costs
+    from harness.fleet.tasks import group_runs
+
+    costs = expected_costs(board, dict.fromkeys(run.method for run in runs))
+    return group_runs(board, runs, costs, gpus, placement.together, placement.store), all(costs.values())
+
+
+class _Recorder:
+    """Tells DVC of runs that have records, or fetches them, in a process beside this one: many at once, and seldom."""
+
+    def __init__(self, board: Board, store: Store):
+        self._board = board
+        self._store = store
+        self._waiting: list[Run] = []
+        self._at_work: Background[list[str]] | None = None
+        self._batch: list[Run] = []
+        self._started = time.monotonic()
+        self._next = self._started + RECORD_SECONDS
+
+    def add(self, runs: "list[Run]") -> None:
+        """Take in runs."""
+        self._waiting += runs
+
+    def turn(self) -> None:
+        """Begin or end a batch, if it is time. What DVC did not take in is tried again at the end."""
+        if self._at_work is not None:
+            if self._at_work.done:
+                with suppress(UserError):
+                    self._end()
+        elif self._waiting and time.monotonic() >= self._next:
+            self._begin()
+
+    def finish(self) -> None:
+        """Record all that is left.
+
+        Raises:
+            UserError: DVC has not got them.
+        """
+        if self._at_work is not None:
+            with suppress(UserError):
+                self._end()
+        if self._waiting:
+            self._begin()
+            self._end()
+
+    def stop(self) -> None:
+        """End the process; what it did not come to is found by the next sweep."""
+        if self._at_work is not None:
+            self._at_work.stop()
+
+    def _begin(self) -> None:
+        self._batch, self._waiting = self._waiting, []
+        self._started = time.monotonic()
+        self._at_work = Background(_record, self._store, self._board.stages(self._batch))
+
+    def _end(self) -> None:
+        assert self._at_work is not None
+        work, self._at_work = self._at_work, None
+        self._waiting = self._batch + self._waiting
+        missing = work.result()
+        now = time.monotonic()
+        self._next = now + max(RECORD_SECONDS, (now - self._started) / RECORD_SHARE)
+        recorded = set(self._board.stages(self._batch)) - set(missing)
+        self._waiting = [run for run in self._waiting if not set(self._board.stages([run])) <= recorded]
+        if missing:
+            raise UserError(f"DVC's remote lacks {', '.join(missing)}: do head and workers have the same project?")
+
+
+def _record(store: Store, stages: list[str]) -> list[str]:
+    """Tell DVC of stages, or fetch what workers pushed of them; return those that it does not have."""
+    if store == "dvc":
+        return dvc_stages.restore(*stages, from_remote=True)
+    dvc_stages.commit(*stages)
+    return []
+
+
+class _Follower:
+    """Shows how a schedule stands, now and then."""
+
+    def __init__(self, board: Board, schedule: "Schedule", display: SweepDisplay, costs_known: bool):
+        self._board = board
+        self._schedule = schedule
+        self._display = display
+        self._costs_known = costs_known
+        self._runs = sum(len(task.runs) for queue in schedule.waiting.values() for task in queue)
+        self._next = 0.0
+        self._checkpoints: dict[Run, Checkpoints] = {}
+
+    def turn(self) -> None:
+        """Show it, if it is time."""
+        if time.monotonic() < self._next:
+            return
+        self._display.show(self._state())
+        self._next = time.monotonic() + SHOW_SECONDS
+
+    def _state(self) -> State:
+        schedule, now = self._schedule, self._schedule.clock()
+        outcomes = schedule.outcomes.values()
+        done = sum(outcome.good for outcome in outcomes)
+        working = [
+            Working(str(task), place, self._epochs(task), now - schedule.begun[task])
+            for task, place in schedule.engine.running().items()
+            if task in schedule.begun
+        ]
+        left = schedule.seconds_left() if self._costs_known or done else None
+        return State(self._runs, done, len(outcomes) - done, working, left)
+
+    def _epochs(self, task: Task) -> str:
+        from harness.board import runner
+
+        if task.runs[0].method not in self._board.variants:
+            return ""
+        for run in task.runs:
+            if run not in self._checkpoints:
+                self._checkpoints[run] = Checkpoints(*run, runner.fingerprint(self._board, *run))
+        return ", ".join(f"{self._checkpoints[run].epochs}" for run in task.runs) + f" of {self._board.chosen.epochs}"
+
+
+def _dry_run(placement: Placement) -> int:
+    """Print the runs that are stale, the tasks that they make, and how long it should take."""
+    from harness.fleet.engines.local import visible_gpus
+    from harness.fleet.group import Run
+    from harness.search import registry
+
+    board = load_board()
+    stale = _stale()
+    registry.check_board(board)
+    stages = {board.stages([run])[0]: Run(*run) for run in board.runs}
+    runs = [stages[name] for name in stale if name in stages]
+    gpus = bool(visible_gpus()) if placement.engine == "local" else board.chosen.device != "cpu"
+    tasks, known = _tasks(board, runs, placement, gpus)
+    for task in sorted(tasks, key=lambda task: -task.seconds):
+        needs = task.resources
+        place = "1 GPU" if needs.gpus else f"{needs.cores} core{'s' if needs.cores > 1 else ''}"
+        memory = f", {needs.memory_bytes / 1e9:.1f} GB" if needs.memory_bytes else ""
+        print(f"{task}: {place}{memory}{f', about {duration(task.seconds)}' if known else ''}")
+    others = [name for name in stale if name not in stages]
+    total = f", about {duration(sum(task.seconds for task in tasks))} one after another" if known and tasks else ""
+    print(f"{len(runs)} runs in {len(tasks)} tasks{total}; further stages: {', '.join(others) or 'none'}")
+    return 0

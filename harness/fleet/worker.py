@@ -1,0 +1,54 @@
+"""What a worker does for a task, on any machine: run it and leave the records. MLflow is the head's."""
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+
+from harness.base.errors import UserError
+from harness.base.progress import Display, show_runs
+from harness.fleet.engine import Task
+from harness.fleet.group import Outcome, dvc_stages, run_alone, run_together
+from harness.settings.protocol import Board, load_board
+
+
+def work(folder: Path, task: Task, display: Display | None = None) -> list[Outcome]:
+    """Run a task in the project's folder; return how its runs ended, in their order.
+
+    One run goes on in this process, several in processes of their own that share this machine.
+
+    Args:
+        folder: of the project.
+        task: what to run.
+        display: where it is shown; None for lines on stderr.
+
+    Raises:
+        StoppedError: SIGINT or SIGTERM came while several ran; they go on from their checkpoints next time.
+    """
+    os.chdir(folder)
+    try:
+        board = load_board()
+        if task.store == "dvc":
+            _fetch_inputs()
+        with nullcontext(display) if display else show_runs() as shown:
+            outcomes = _run(board, task, shown)
+        if task.store == "dvc":
+            dvc_stages.push(*board.stages([outcome.run for outcome in outcomes if outcome.recorded]))
+        return outcomes
+    except UserError as error:
+        return [Outcome(run, "refused", str(error), 0.0) for run in task.runs]
+
+
+def _fetch_inputs() -> None:
+    missing = dvc_stages.restore(*dvc_stages.FIRST, from_remote=True)
+    if missing:
+        raise UserError(f"DVC's remote has no {', '.join(missing)} for this project: is the head's at the same commit?")
+
+
+def _run(board: Board, task: Task, display: Display) -> list[Outcome]:
+    if len(task.runs) > 1:
+        return run_together(board, task.runs, display)
+    run = task.runs[0]
+    display.begin(str(run))
+    outcome = run_alone(board, run, lambda row, epochs: display.advance(str(run), row, epochs))
+    display.end(str(run), str(outcome))
+    return [outcome]

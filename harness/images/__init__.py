@@ -1,0 +1,1 @@
+"""Images, from the published files to batches on the device."""

@@ -1,0 +1,254 @@
+"""Read the data sets in the form in which they are published.
+
+`digits` is embedded in scikit-learn, the CIFARs are the files that torchvision downloads, each checked by its MD5,
+ImageNet16-120 is read from the downsampled ImageNet batches (Chrabaszcz et al. 2017), and `folder` from one folder of
+PNG and JPEG files a class. No pickle among them is trusted.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.base.errors import UserError, did_you_mean
+from harness.images.torchvision_import import load_torchvision
+from harness.settings.protocol import DataSettings
+from harness.untrusted.restricted_pickle import Allowed, load_restricted
+
+IMAGENET16_CLASSES = 120
+IMAGENET16_SIZE = 16
+IMAGENET16_TRAIN_FILES = [f"train_data_batch_{number}" for number in range(1, 11)]
+IMAGENET16_TEST_FILE = "val_data"
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images in the order of their files, and the class of each."""
+
+    images: np.ndarray | list[Path]
+    """uint8 [N, H, W, C], or N files to decode."""
+    labels: np.ndarray
+    """int64 [N], positions in `Source.classes`."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it was published."""
+
+    train: ImageSet
+    test: ImageSet | None
+    classes: tuple[str, ...]
+    note: str
+    """Where the images come from, for the report."""
+
+
+def read_source(settings: DataSettings) -> Source:
+    """Read the data set that the settings name, in its own image size and complete.
+
+    Raises:
+        UserError: files are missing, damaged or not of the expected form.
+    """
+    return _READERS[settings.name](settings)
+
+
+def _folder_of(settings: DataSettings) -> Path:
+    if settings.path is None:
+        raise UserError(f"data.path is null: expected the folder that holds the files of {settings.name}")
+    return Path(settings.path)
+
+
+# digits
+
+
+def _digits(settings: DataSettings) -> Source:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # published in 0..16
+    return Source(
+        train=ImageSet(grey[..., None], digits.target.astype(np.int64)),
+        test=None,
+        classes=tuple(str(digit) for digit in digits.target_names),
+        note="scikit-learn load_digits: 1,797 handwritten digits, 8x8 grey",
+    )
+
+
+# CIFAR
+
+
+def _cifar(settings: DataSettings) -> Source:
+    datasets = load_torchvision().datasets
+    dataset = datasets.CIFAR10 if settings.name == "cifar10" else datasets.CIFAR100
+    folder = _folder_of(settings)
+    if settings.download:
+        try:
+            archive = dataset.__new__(dataset)  # not called: it would also read the files, without restrictions
+            archive.root = folder
+            archive.download()
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"{settings.name} could not be downloaded to {folder}: {error}") from None
+    train, test = (_cifar_images(dataset, folder, files) for files in (dataset.train_list, dataset.test_list))
+    about = _cifar_file(dataset, folder, dataset.meta["filename"], dataset.meta["md5"])
+    note = f"{dataset.__name__}, python version, {dataset.url}"
+    return Source(train, test, classes=tuple(about[dataset.meta["key"]]), note=note)
+
+
+def _cifar_images(dataset: Any, folder: Path, files: list[tuple[str, str]]) -> ImageSet:
+    contents = [_cifar_file(dataset, folder, *file) for file in files]
+    rows = np.concatenate([content["data"] for content in contents])
+    key = "labels" if dataset.__name__ == "CIFAR10" else "fine_labels"
+    labels = [label for content in contents for label in content[key]]
+    images = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return ImageSet(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
+
+
+def _cifar_file(dataset: Any, folder: Path, file: str, md5: str) -> dict[str, Any]:
+    # torchvision would check the file, then open it again and unpickle whatever is there by then.
+    path = folder / dataset.base_folder / file
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise UserError(
+            f"{path} is missing: set data.download to true, or get {dataset.url} and unpack it in {folder}"
+        ) from None
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+        raise UserError(f"{path} is damaged (its MD5 is not that of {dataset.__name__}): get {dataset.url} again")
+    return load_restricted(data, _NUMPY_ARRAYS, where=str(path), encoding="latin1")
+
+
+# ImageNet16-120
+
+
+def _encode_latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise UserError(f"it holds bytes in the encoding {encoding}, expected latin1")
+    return text.encode("latin1")
+
+
+_RECONSTRUCT, _FROM_BUFFER = np.empty(0).__reduce__()[0], np.empty(0).__reduce_ex__(5)[0]
+
+_NUMPY_ARRAYS: Allowed = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("_codecs", "encode"): _encode_latin1,  # how a pickle of protocol 2 holds bytes
+}
+"""What the pickle of an array names, under the old and the new layout of numpy."""
+
+
+def _imagenet16(settings: DataSettings) -> Source:
+    folder = _folder_of(settings)
+    batches = [_imagenet16_batch(folder / file) for file in IMAGENET16_TRAIN_FILES]
+    return Source(
+        train=ImageSet(
+            np.concatenate([batch.images for batch in batches]), np.concatenate([batch.labels for batch in batches])
+        ),
+        test=_imagenet16_batch(folder / IMAGENET16_TEST_FILE),
+        classes=tuple(str(label) for label in range(1, IMAGENET16_CLASSES + 1)),
+        note="downsampled ImageNet 16x16, classes 1 to 120",
+    )
+
+
+def _imagenet16_batch(path: Path) -> ImageSet:
+    """Read the images of the first 120 classes from one batch file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: get the 16x16 downsampled ImageNet from image-net.org "
+            f"(Imagenet16_train and Imagenet16_val) and put its batch files in {path.parent}"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    content = load_restricted(data, _NUMPY_ARRAYS, where=str(path), encoding="latin1")
+    images, labels = _imagenet16_arrays(content, path)
+    chosen = labels <= IMAGENET16_CLASSES
+    planes = images[chosen].reshape(-1, 3, IMAGENET16_SIZE, IMAGENET16_SIZE)
+    return ImageSet(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels[chosen] - 1)
+
+
+def _imagenet16_arrays(content: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    values = 3 * IMAGENET16_SIZE**2
+    images = content.get("data") if isinstance(content, dict) else None
+    if not (isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == (values,)):
+        raise UserError(f"{path} is damaged: expected `data` to be bytes [images, {values}] (16x16 pixels, 3 channels)")
+    try:
+        labels = np.asarray(content.get("labels"), dtype=np.int64)
+    except (TypeError, ValueError, OverflowError):
+        labels = np.empty(0, dtype=np.int64)
+    if labels.shape != (len(images),) or not len(labels) or labels.min() < 1 or labels.max() > 1000:
+        raise UserError(f"{path} is damaged: expected `labels` to be {len(images)} numbers from 1 to 1000")
+    return images, labels
+
+
+# folder
+
+
+def _image_folder(settings: DataSettings) -> Source:
+    folder = _folder_of(settings)
+    layout = f"expected {folder}/train/CLASS/*.png (or .jpg, .jpeg) and, if there are test images, {folder}/test/CLASS"
+    if not (folder / "train").is_dir():
+        raise UserError(f"{folder / 'train'} is missing: {layout}")
+    classes = tuple(sorted(path.name for path in (folder / "train").iterdir() if _is_class(path)))
+    if len(classes) < 2:
+        raise UserError(f"{folder / 'train'} holds {len(classes)} class folders, at least 2 are needed: {layout}")
+    return Source(
+        train=_files_by_class(folder, "train", classes),
+        test=_files_by_class(folder, "test", classes) if (folder / "test").is_dir() else None,
+        classes=classes,
+        note="image folder, decoded to RGB",
+    )
+
+
+def _is_class(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _files_by_class(folder: Path, part: str, classes: tuple[str, ...]) -> ImageSet:
+    for path in sorted((folder / part).iterdir()):
+        if _is_class(path) and path.name not in classes:
+            raise UserError(f"{path} is no class of {folder / 'train'}, {did_you_mean(path.name, classes)}")
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = _image_files(folder, folder / part / name)
+        files += found
+        labels += [label] * len(found)
+    return ImageSet(files, np.asarray(labels, dtype=np.int64))
+
+
+def _image_files(root: Path, folder: Path) -> list[Path]:
+    _check_inside(root, folder)
+    if not folder.is_dir():
+        return []  # a class without test images
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if not files:
+        raise UserError(f"{folder} is empty, expected PNG or JPEG files")
+    for path in files:
+        if path.is_symlink():
+            _check_inside(root, path)
+        if not path.is_file() or path.suffix.lower() not in IMAGE_SUFFIXES:
+            raise UserError(f"{path} is no image file, expected names ending in {', '.join(IMAGE_SUFFIXES)}")
+    return files
+
+
+def _check_inside(root: Path, path: Path) -> None:
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{path} leads out of {root} to {path.resolve()}: put the images themselves there")
+
+
+_READERS: dict[str, Callable[[DataSettings], Source]] = {
+    "digits": _digits,
+    "cifar10": _cifar,
+    "cifar100": _cifar,
+    "imagenet16-120": _imagenet16,
+    "folder": _image_folder,
+}

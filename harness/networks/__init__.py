@@ -1,0 +1,1 @@
+"""The supernet and the discrete network: fused, compiled, recorded as CUDA graphs."""

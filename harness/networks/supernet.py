@@ -1,0 +1,228 @@
+"""The weight-sharing network: a pure function of images and op weights.
+
+Liu, Simonyan and Yang, DARTS, ICLR 2019, equation 2, on the space of NAS-Bench-201: an edge is the sum of all
+operations on its source, each times its op weight; a node is the sum of its edges. Alpha is no parameter here.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
+
+from harness.base.errors import UserError
+from harness.networks.compiled import CompiledCells, plain
+from harness.networks.cuda_graphs import GraphedPasses
+from harness.networks.layers import Head, Reduction, Stem, tracked_norms
+from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
+from harness.space.cell import EDGES, OPERATIONS, Shape
+
+EVERY_OPERATION = ((True,) * len(OPERATIONS),) * len(EDGES)
+
+
+@dataclass(frozen=True)
+class SupernetSpec:
+    """What a supernet is built from. A variant may change it, and may have the net rebuilt during the search."""
+
+    shape: Shape
+    batch_statistics: bool = True
+    """Search cells normalise by their batch and track nothing."""
+    affine: bool = False
+    """Batch norms of the search cells learn a scale and a shift."""
+    gradient_checkpointing: bool = False
+    """Recompute the cells in the backward pass."""
+    partial_channels: int = 1
+    """K: only 1/K of an edge's channels pass through the operations, the rest bypasses them (PC-DARTS)."""
+
+    def __post_init__(self) -> None:
+        if self.shape.channels % self.partial_channels:
+            raise UserError(
+                f"protocol network.channels: expected a multiple of {self.partial_channels} for partial channels,"
+                f" not {self.shape.channels}"
+            )
+
+    @classmethod
+    def from_plain(cls, content: dict[str, Any]) -> "SupernetSpec":
+        """Return what `dataclasses.asdict` made plain content of, for a checkpoint."""
+        return cls(**{**content, "shape": Shape(**content["shape"])})
+
+    def feature_shapes(self, batch: int) -> list[tuple[int, int, int, int]]:
+        """Return the shape [batch, channels, height, width] of the features inside each cell's operations."""
+        shapes = []
+        for stage, channels in enumerate(self.shape.stage_channels):
+            side = self.shape.image_size >> stage
+            shapes += [(batch, channels // self.partial_channels, side, side)] * self.shape.cells_per_stage
+        return shapes
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What else a forward pass is given beside images and op weights. The defaults change nothing.
+
+    All random draws of a pass stand here, drawn beforehand, so that the pass itself is deterministic.
+    """
+
+    active: tuple[tuple[bool, ...], ...] = EVERY_OPERATION
+    """[6][5]: operations that are computed at all; the others count as zero whatever their op weight."""
+    edge_weights: Tensor | None = None
+    """[6]: factor on each edge's output."""
+    operation_scale: Tensor | None = None
+    """[cells, 6, 5, batch]: factor on each operation's output for each sample: drop-path and its relatives."""
+    skip_masks: tuple[Tensor, ...] | None = None
+    """One [6, batch, channels, height, width] a cell: factor on the elements of skip_connect's output."""
+    channel_order: Tensor | None = None
+    """[cells, 6, channels of the last stage]: random keys that choose the channels of each edge (partial channels)."""
+
+    def detached(self) -> "Controls":
+        """Return the same controls as constants, for a pass that is not differentiated with respect to them."""
+        edges, scale = self.edge_weights, self.operation_scale
+        return replace(
+            self,
+            edge_weights=None if edges is None else edges.detach(),
+            operation_scale=None if scale is None else scale.detach(),
+        )
+
+    def of_cell(self, cell: int) -> CellControls:
+        """Select what cell number `cell` needs."""
+        return CellControls(
+            self.active,
+            self.edge_weights,
+            None if self.operation_scale is None else self.operation_scale[cell],
+            None if self.skip_masks is None else self.skip_masks[cell],
+            None if self.channel_order is None else self.channel_order[cell],
+        )
+
+
+def nonzero_operations(op_weights: Tensor) -> tuple[tuple[bool, ...], ...]:
+    """Return as `Controls.active` the operations that some cell weighs: leaving out the others changes no value."""
+    weighed = (op_weights.reshape(-1, len(EDGES), len(OPERATIONS)) != 0).any(dim=0)
+    return tuple(tuple(row) for row in weighed.tolist())
+
+
+class Supernet(nn.Module):
+    """Stem, three stages of N search cells with reductions between, head."""
+
+    cell_class = MixedCell
+
+    def __init__(self, spec: SupernetSpec):
+        super().__init__()
+        self.spec = spec
+        self.checkpointing = spec.gradient_checkpointing
+        self.compiled: CompiledCells | None = None
+        """Runs the cells in the place of PyTorch's operators one by one."""
+        self.graphs: GraphedPasses | None = None
+        """Runs the passes of a step in the place of kernels one by one."""
+        shape = spec.shape
+        self.stem = Stem(shape)
+        self.cells = nn.ModuleList()
+        self.reductions = nn.ModuleList()
+        for stage, channels in enumerate(shape.stage_channels):
+            if stage:
+                self.reductions.append(Reduction(shape.stage_channels[stage - 1], channels))
+            self.cells.extend(
+                self.cell_class(channels, spec.partial_channels, spec.affine, track=not spec.batch_statistics)
+                for _ in range(shape.cells_per_stage)
+            )
+        self.head = Head(shape)
+        self.norms = tracked_norms(self)
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights by name, from when they are on their device.
+
+        Found once: to look through a large network takes milliseconds, and is asked for in every step.
+        """
+        return dict(self.named_parameters())
+
+    def forward(self, images: Tensor, op_weights: Tensor, controls: Controls | None = None) -> Tensor:
+        """Map images to logits.
+
+        Args:
+            images: [batch, image channels, height, width].
+            op_weights: [6, 5] for all cells, or [cells, 6, 5].
+            controls: see `Controls`.
+
+        Returns:
+            Logits [batch, classes]; the gradient with respect to `op_weights` is exact.
+        """
+        controls = controls or Controls()
+        cell_weights = self._cell_weights(op_weights, controls.edge_weights)
+        # Convolutions and pooling are several times faster in this memory format.
+        features = self.stem(images.contiguous(memory_format=torch.channels_last))
+        per_stage = self.spec.shape.cells_per_stage
+        run = self.compiled or plain
+        for position, cell in enumerate(self._each_cell()):
+            if position and position % per_stage == 0:
+                features = self.reductions[position // per_stage - 1](features)
+            arguments = (features, cell_weights[position], controls.of_cell(position))
+            if self.checkpointing and torch.is_grad_enabled():
+                features = _checkpointed(cell, *arguments)
+            else:
+                features = run(cell, *arguments)
+        logits: Tensor = self.head(features)
+        return logits
+
+    def _each_cell(self) -> Iterator[MixedCell]:
+        for cell in self.cells:
+            assert isinstance(cell, MixedCell)
+            yield cell
+
+    def _cell_weights(self, op_weights: Tensor, edge_weights: Tensor | None) -> list[OpWeights]:
+        shape, one_cell = self.spec.shape, (len(EDGES), len(OPERATIONS))
+        if op_weights.shape not in (one_cell, (shape.cells, *one_cell)):
+            found = list(op_weights.shape)
+            raise ValueError(f"op weights have shape {found}, expected [6, 5] or [{shape.cells}, 6, 5]")
+        if edge_weights is not None:
+            op_weights = op_weights * edge_weights.unsqueeze(1)
+        prepared = []
+        for stage, channels in enumerate(shape.stage_channels):
+            selected = channels // self.spec.partial_channels
+            if op_weights.dim() == 2:
+                prepared += [OpWeights(op_weights, selected)] * shape.cells_per_stage
+            else:
+                first = stage * shape.cells_per_stage
+                own = op_weights[first : first + shape.cells_per_stage].unbind()
+                prepared += [OpWeights(matrix, selected) for matrix in own]
+        return prepared
+
+
+def _checkpointed(cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:
+    # The recomputation must not count its batch a second time, and must see the weights of this pass: by then
+    # functional_call may have put others back.
+    call = partial(functional_call, cell, dict(cell.named_parameters()))
+    contexts = partial(_recomputation_contexts, cell)
+    output: Tensor = checkpoint(call, (features, op_weights, controls), use_reentrant=False, context_fn=contexts)
+    return output
+
+
+def _recomputation_contexts(cell: MixedCell) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), statistics_untouched(cell)
+
+
+@contextmanager
+def twice_differentiable(supernet: Supernet) -> Iterator[None]:
+    """Let passes inside this context be differentiated twice: not recomputed later, compiled or recorded."""
+    kept = supernet.checkpointing, supernet.compiled, supernet.graphs
+    supernet.checkpointing, supernet.compiled, supernet.graphs = False, None, None
+    try:
+        yield
+    finally:
+        supernet.checkpointing, supernet.compiled, supernet.graphs = kept
+
+
+@contextmanager
+def statistics_untouched(network: Supernet | MixedCell) -> Iterator[None]:
+    """Let passes inside this context leave the running statistics of all batch norms as they are."""
+    kept = [norm.momentum for norm in network.norms]
+    for norm in network.norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(network.norms, kept, strict=True):
+            norm.momentum = momentum

@@ -1,0 +1,50 @@
+"""Where a run is computed: versions, device, processor, revision of the project."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+from harness.records.record import Environment
+
+
+def current_environment(device: str, deterministic: bool | None = None) -> Environment:
+    """Return the environment of this process; `device` is torch's name of it, for the rest see `Environment`."""
+    import numpy
+    import torch
+
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
+    return Environment(
+        python=platform.python_version(),
+        torch=torch.__version__,
+        numpy=numpy.__version__,
+        device=name,
+        processor=processor_name(),
+        threads=torch.get_num_threads(),
+        deterministic=deterministic,
+        git_revision=git_revision(),
+    )
+
+
+def processor_name() -> str:
+    """Return the model name of the processor."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def git_revision() -> str | None:
+    """Return the project's commit, with `+changes` when tracked files differ; None outside git."""
+    try:
+        revision = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return revision + ("+changes" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return result.stdout.strip()

@@ -1,0 +1,234 @@
+"""What one run leaves behind: `runs/VARIANT/seed-N/`, the source of truth of every table and figure.
+
+record.json      `Record`: status, settings, fingerprint, environment, timings, derived cells
+epochs.parquet   a row an epoch (a row an evaluation for a baseline), columns in `EPOCH_COLUMNS`
+alpha.parquet    tidy: epoch, cells, edge, operation, alpha, weight (absent where there is no alpha)
+one_shot.parquet tidy: epoch, cell_index, accuracy (percent, of the shared weights; absent where not measured)
+checksums.json   SHA-256 of each of these files, by name
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from harness.base.errors import UserError, in_one_line, quoted
+from harness.base.files import file_checksum, whole_folder
+from harness.base.parquet import read_parquet, write_parquet
+from harness.base.versions import check_version
+from harness.settings.protocol import validate
+from harness.settings.strategy import Strategy
+
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
+"""Version 1 had no checksums, version 2 did not tell threads and determinism."""
+RUNS = Path("runs")
+CHECKSUMS = "checksums.json"
+METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}")
+"""What a variant or a baseline may be called: the name of a folder, and of nothing outside it."""
+
+Status = Literal["done", "failed", "diverged", "stopped"]
+"""`stopped`: the variant's own rule ended the search early, which is a result like `done`."""
+
+DIAGNOSTIC_COLUMNS = {
+    "entropy": "mean over edges of the entropy of the op weights, nats (at most ln 5 = 1.609)",
+    "entropy_smallest": "of the most decided edge, nats",
+    "entropy_largest": "of the least decided edge, nats",
+    "margin": "mean over edges of the largest minus the second largest op weight",
+    "flips": "edges whose leading operation changed since the epoch before",
+    "skip_mass": "mean over edges of the op weight of skip_connect",
+    "skip_rank": "mean over edges of the rank of skip_connect's op weight, 1 for the largest",
+    "mixture_accuracy": "percent, of the shared weights under the op weights, on the probe images",
+    "one_hot_accuracy": "percent, of the same weights under the argmax cell, on the same images",
+    "discretisation_gap": "mixture_accuracy minus one_hot_accuracy, points",
+    "layer_alignment": "mean cosine between the gradients that two cells give to the op weights",
+    "hessian_largest": "largest eigenvalue of the Hessian of the validation loss in alpha, nats",
+    "hessian_smallest": "its smallest eigenvalue, nats",
+    "hessian_trace": "its trace, nats",
+}
+"""What harness/search/diagnostics.py measures; all but the first seven not after every epoch."""
+
+EPOCH_COLUMNS = {
+    "epoch": "counts from 1; for a baseline the number of evaluations",
+    "cell": "the cell by the per-edge argmax of the op weights, null without alpha; for a baseline the best so far",
+    "train_loss": "mean cross-entropy over the epoch's weight steps, nats",
+    "train_accuracy": "percent, over the same images",
+    "valid_loss": "mean cross-entropy over the epoch's alpha steps, nats",
+    "valid_accuracy": "percent, over the same images",
+    **DIAGNOSTIC_COLUMNS,
+    "learning_rate": "of the weights, at the end of the epoch",
+    "gradient_norm": "mean L2 norm of the weights' gradient before clipping",
+    "clipped_share": "share of the weight steps whose gradient was clipped",
+    "signal": "baselines: what the search saw of the evaluated cell, percent",
+    "cost_seconds": "baselines: training time charged so far, seconds",
+    "seconds": "wall time of the epoch, without its diagnostics",
+    "diagnostics_seconds": "wall time of the epoch's diagnostics",
+    "peak_memory_bytes": "largest memory use so far: of the device on CUDA, of the process elsewhere",
+}
+"""Columns of epochs.parquet. Those that a method has nothing to say about are NaN."""
+
+TIMING_COLUMNS = ("seconds", "diagnostics_seconds", "peak_memory_bytes")
+"""The columns that differ between two otherwise identical runs."""
+
+
+class Environment(BaseModel):
+    """Where a run was computed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    python: str
+    torch: str
+    numpy: str
+    device: str
+    processor: str
+    threads: int | None = None
+    """CPU threads of the run; null in records of version 2 and before."""
+    deterministic: bool | None = None
+    """Whether the run, made again in this environment, gives the same bits; null as above."""
+    git_revision: str | None
+    """Commit of the project, with `+changes` when tracked files differed; null outside git."""
+
+
+class Record(BaseModel):
+    """record.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    variant: str
+    seed: int
+    kind: Literal["search", "baseline"]
+    strategy: Strategy
+    status: Status
+    reason: str | None = None
+    """Why the run is not `done`, in one line."""
+    traceback: str | None = None
+    """Where a failed run failed."""
+    notes: list[str] = []
+    """What a reader of the report must know about this run."""
+    protocol: str
+    """Name of the protocol."""
+    settings: dict[str, Any]
+    """The variant's own settings, complete."""
+    protocol_settings: dict[str, Any]
+    """The protocol, complete."""
+    fingerprint: str
+    epochs: int
+    """Epochs completed; for a baseline the evaluations."""
+    cell: str | None
+    """The derived cell; null if the run failed before there was one."""
+    derived: dict[str, str]
+    """The cell by each derivation rule."""
+    draws: dict[str, int] = {}
+    """Cells drawn from the final op weights, and how often each came up."""
+    seconds: float
+    """Wall time of the search, all sittings together."""
+    peak_memory_bytes: int
+    forward_backward_passes: float
+    """Passes of one batch through the supernet, forward and backward, that the search paid for."""
+    environment: Environment
+
+
+TableName = Literal["epochs", "alpha", "one_shot"]
+
+OPTIONAL_TABLES: dict[TableName, tuple[str, ...]] = {
+    "alpha": ("epoch", "cells", "edge", "operation", "alpha", "weight"),
+    "one_shot": ("epoch", "cell_index", "accuracy"),
+}
+
+
+def run_folder(variant: str, seed: int, root: Path = RUNS) -> Path:
+    """Return the folder of one run.
+
+    Raises:
+        UserError: the name could lead elsewhere.
+    """
+    if not METHOD_NAME.fullmatch(variant):
+        raise UserError(f"{quoted(variant)} is no name of a method, expected letters, digits and hyphens")
+    return root / variant / f"seed-{seed}"
+
+
+def write_run(
+    folder: Path,
+    record: Record,
+    epochs: pd.DataFrame,
+    alpha: pd.DataFrame | None = None,
+    one_shot: pd.DataFrame | None = None,
+) -> None:
+    """Write a run folder: it appears whole, or the folder stays as it was.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    with whole_folder(folder) as staging:
+        write_parquet(epochs, staging / "epochs.parquet")
+        for name, table in (("alpha", alpha), ("one_shot", one_shot)):
+            if table is not None:
+                write_parquet(table, staging / f"{name}.parquet")
+        text = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False)
+        (staging / "record.json").write_text(text + "\n")
+        checksums = {path.name: file_checksum(path) for path in sorted(staging.iterdir())}
+        (staging / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n")
+
+
+def read_record(folder: Path) -> Record:
+    """Read and validate record.json; one of an earlier version is read too.
+
+    Raises:
+        UserError: it is missing, damaged or of another schema version.
+    """
+    path = folder / "record.json"
+    content = _read_json(path)
+    check_version(path, content.get("schema_version"), READABLE_VERSIONS, again="run the search again")
+    if content["schema_version"] > 1:
+        _verify(path)
+    return validate(Record, content, where=str(path))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {in_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: expected an object")
+    return content
+
+
+def _verify(path: Path) -> None:
+    """Compare a file of a run with the checksum that was written beside it."""
+    if file_checksum(path) != _read_json(path.parent / CHECKSUMS).get(path.name):
+        raise UserError(f"{path} is damaged: its content is not what the run wrote")
+
+
+def read_whole_run(folder: Path) -> Record:
+    """Read record.json, and check that no file of the run is missing or damaged.
+
+    Raises:
+        UserError: one is, or the record is of another schema version.
+    """
+    record = read_record(folder)
+    tables: tuple[TableName, ...] = ("epochs", *OPTIONAL_TABLES)
+    for name in tables:
+        read_table(folder, name)
+    return record
+
+
+def read_table(folder: Path, name: TableName) -> pd.DataFrame:
+    """Read one table of a run; alpha and one_shot are empty where a run has none.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = folder / f"{name}.parquet"
+    checksums = _read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
+    if name in OPTIONAL_TABLES and not path.exists() and path.name not in checksums:
+        return pd.DataFrame(columns=list(OPTIONAL_TABLES[name]))
+    if checksums:
+        _verify(path)
+    return read_parquet(path)

@@ -1,0 +1,42 @@
+"""Further ways to read a cell off a finished search: they draw, or ask the trained supernet."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.base.streams import stream
+from harness.search.derivation import argmax_without_none, gumbel_cells
+from harness.search.operation_strength import best_of_k, operation_strength
+from harness.space.cell import Cell
+
+if TYPE_CHECKING:
+    from harness.search.loop import Search
+
+
+def draw_cells(search: "Search") -> Counter[Cell]:
+    """Return cells drawn with the final op weights as probabilities, and how often each came up.
+
+    The draws come from a stream of their own, so they move nothing else. A search without alpha has none.
+    """
+    if not search.architecture:
+        return Counter()
+    draws = search.protocol.derivation.draws
+    return Counter(gumbel_cells(search.derived_op_weights(), draws, stream(search.seed, "derivation/gumbel")))
+
+
+def studied_cells(search: "Search", draws: Counter[Cell]) -> dict[str, Cell]:
+    """Return the cells of the rules that go beyond the op weights, by the name of the rule.
+
+    `gumbel-mode` is the cell drawn most often, the first of equal ones. With `derivation.one_shot`,
+    `operation-strength` and `best-of-draws` ask the supernet on all validation images; that is no cost of the search,
+    so passes are not counted.
+    """
+    if not draws:
+        return {}
+    cells = {"gumbel-mode": draws.most_common(1)[0][0]}
+    if search.protocol.derivation.one_shot:
+        passes = search.passes
+        batches = list(search.data.evaluation_batches("valid", search.data.batch_size))
+        cells["operation-strength"] = argmax_without_none(operation_strength(search, batches))
+        cells["best-of-draws"] = best_of_k(search, draws, batches)
+        search.passes = passes
+    return cells

@@ -1,0 +1,124 @@
+"""Finds the methods: files in variants/, and installed packages with the entry point `dartsboard.variants`."""
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from harness.base.errors import UserError, did_you_mean, quoted
+from harness.records.record import METHOD_NAME
+from harness.search.baseline import Baseline
+from harness.search.variant import Variant
+from harness.settings.protocol import Board, Settings, validate
+
+ENTRY_POINT_GROUP = "dartsboard.variants"
+
+Method = type[Variant] | type[Baseline]
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """Return every registered method by the name that users type.
+
+    Raises:
+        UserError: a file or a package cannot be imported, or two methods share a name.
+    """
+    found: dict[str, Method] = {}
+    for module in _modules():
+        for _, method in inspect.getmembers(module, _is_method):
+            if method.__module__ != module.__name__:
+                continue
+            if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
+                where = f"{module.__name__}: the method {method.__name__} is named {quoted(method.name)}"
+                raise UserError(f"{where}, expected letters, digits and hyphens")
+            if method.name in found and found[method.name] is not method:
+                where = f"{found[method.name].__module__} and {module.__name__}"
+                raise UserError(f"two methods are named {method.name!r}: {where}")
+            found[method.name] = method
+    return dict(sorted(found.items()))
+
+
+def _modules() -> list[ModuleType]:
+    package = importlib.import_module("variants")
+    names = [f"variants.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
+    names += [point.value.partition(":")[0] for point in entry_points(group=ENTRY_POINT_GROUP)]
+    modules = []
+    for name in dict.fromkeys(names):
+        try:
+            modules.append(importlib.import_module(name))
+        except Exception as error:
+            raise UserError(f"the variant file {name} cannot be imported: {type(error).__name__}: {error}") from error
+    return modules
+
+
+def _is_method(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, Variant | Baseline) and "name" in vars(value)
+
+
+def method(name: str) -> Method:
+    """Return one method.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    known = methods()
+    if name not in known:
+        raise UserError(f"there is no variant {name!r}, {did_you_mean(name, known)}")
+    return known[name]
+
+
+def variant(name: str) -> type[Variant]:
+    """Return one search variant.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    found = method(name)
+    if not issubclass(found, Variant):
+        raise UserError(f"{name!r} is a baseline: it stands under baselines in params.yaml, not under variants")
+    return found
+
+
+def baseline(name: str) -> type[Baseline]:
+    """Return one baseline.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    found = method(name)
+    if not issubclass(found, Baseline):
+        raise UserError(f"{name!r} is a search variant: it stands under variants in params.yaml, not under baselines")
+    return found
+
+
+def settings_of(board: Board, name: str) -> Settings:
+    """Return a method's settings on this board, with its defaults where params.yaml is silent.
+
+    Raises:
+        UserError: the method is unknown or its settings are invalid.
+    """
+    found = method(name)
+    section = "variants" if issubclass(found, Variant) else "baselines"
+    given = getattr(board, section).get(name, {})
+    return validate(found.Settings, given, where=f"params.yaml, {section}.{name}")
+
+
+def check_board(board: Board) -> None:
+    """Check every name and every setting of the board before anything runs.
+
+    Raises:
+        UserError: see `settings_of`, `variant` and `baseline`; or the reference is no method.
+    """
+    known = methods()
+    if board.reference not in known:
+        nearest = did_you_mean(board.reference, known)
+        raise UserError(f"params.yaml, reference: there is no variant {board.reference!r}, {nearest}")
+    for name in board.variants:
+        variant(name)
+    for name in board.baselines:
+        baseline(name)
+    for name in (*board.variants, *board.baselines):
+        settings_of(board, name)

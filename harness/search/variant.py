@@ -1,0 +1,182 @@
+"""The contract of a variant. The defaults are first-order DARTS, so a variant's file states only its difference.
+
+A variant changes what happens *around* the network: how op weights come from alpha, how the alpha gradient is
+estimated, penalties, when to stop or rebuild, how a cell is derived. What it changes *inside* the network it
+declares as data, by `supernet_spec` and `controls`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.estimators import hypergradient
+from harness.networks.supernet import Controls, SupernetSpec
+from harness.search.derivation import argmax_cell
+from harness.settings.protocol import AlphaSettings, Protocol
+from harness.settings.protocol import Settings as BaseSettings
+from harness.settings.strategy import Strategy
+from harness.space.cell import EDGES, OPERATIONS, Cell
+
+if TYPE_CHECKING:
+    from harness.search.loop import Search
+    from harness.search.steps import Step
+
+Architecture = dict[str, Tensor]
+"""The architecture parameters by name: `alpha` [6, 5], and what a variant adds."""
+
+
+class Phase(Enum):
+    """What op weights are asked for."""
+
+    WEIGHTS = "weights"
+    """A step of the network weights."""
+    ALPHA = "alpha"
+    """A step of alpha."""
+    DERIVE = "derive"
+    """Reading the current architecture: no randomness."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where the search stands when a hook is called."""
+
+    phase: Phase
+    epoch: int
+    """From 0."""
+    epochs: int
+    step: int
+    steps: int
+    """Steps an epoch."""
+    batch_size: int
+    device: torch.device
+    dtype: torch.dtype
+    stream: Callable[[str], np.random.Generator]
+    """Random numbers by purpose; a purpose's generator goes on within an epoch and starts anew in the next."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the search that is done, from 0 to below 1, in steps."""
+        return (self.epoch + self.step / self.steps) / self.epochs
+
+    def on_device(self, values: np.ndarray | Sequence[Sequence[bool]]) -> Tensor:
+        """Return what was made on the host as a tensor on the search's device, without waiting for it."""
+        return torch.as_tensor(values).to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Go on with the next epoch."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End the search here."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """Build the supernet anew before the next epoch.
+
+    `epochs` is the length of the new stage, over which the learning rate falls again; None lets it go on falling as
+    if nothing had happened. `transfer` receives the old and the new supernet and carries weights over; without it the
+    weights start afresh. The optimiser of the weights always does. `fresh_alpha` draws alpha anew and resets its
+    optimiser; otherwise both go on.
+    """
+
+    spec: SupernetSpec
+    epochs: int | None
+    fresh_alpha: bool = True
+    transfer: Callable[[torch.nn.Module, torch.nn.Module], None] | None = None
+
+
+Decision = Continue | Stop | Rebuild
+
+
+class Variant:
+    """First-order DARTS (Liu, Simonyan and Yang, ICLR 2019). Subclass it and override what differs."""
+
+    name: ClassVar[str]
+    """What users type."""
+    citation: ClassVar[str]
+    axis: ClassVar[str]
+    """Which part of DARTS it changes, in a few words."""
+    strategy: ClassVar[Strategy] = "gradient"
+    """What moves its choice of a cell; tables and the frontier of cost and quality are grouped by it."""
+    departures: ClassVar[tuple[str, ...]] = ()
+    """What differs from the paper, and why."""
+    passes_per_step: ClassVar[float] = 2.0
+    """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count."""
+
+    class Settings(BaseSettings):
+        """The variant's own settings; DARTS has none."""
+
+    def __init__(self, settings: Any, protocol: Protocol):
+        self.settings = settings
+        self.protocol = protocol
+
+    def supernet_spec(self, spec: SupernetSpec) -> SupernetSpec:
+        """Return the supernet to begin with, given the protocol's."""
+        return spec
+
+    def first_stage_epochs(self) -> int:
+        """Return over how many epochs the learning rate falls at first: all, unless the net is rebuilt on the way."""
+        return self.protocol.epochs
+
+    def architecture_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each architecture parameter; each starts as small normal noise.
+
+        A method without any returns {}: its epochs have no cell, no entropy and no alpha, only its answer counts.
+        """
+        return {"alpha": (len(EDGES), len(OPERATIONS))}
+
+    def alpha_settings(self, settings: AlphaSettings) -> AlphaSettings:
+        """Return the settings of alpha's optimiser, given the protocol's."""
+        return settings
+
+    def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
+        """Return what multiplies the operations' outputs: [6, 5], or [cells, 6, 5]."""
+        return torch.softmax(architecture["alpha"], dim=-1)
+
+    def controls(self, architecture: Architecture, moment: Moment) -> Controls:
+        """Return the other inputs of a forward pass."""
+        return Controls()
+
+    def alpha_gradient(self, step: "Step") -> Architecture | None:
+        """Return the gradient that alpha's optimiser is given, or None for no alpha step."""
+        return hypergradient.first_order(step.valid_loss, step.weights, step.architecture)
+
+    def alpha_penalty(self, architecture: Architecture, moment: Moment) -> Tensor | None:
+        """Return a scalar that is added to the validation loss of alpha."""
+        return None
+
+    def before_weight_step(self, step: "Step") -> None:
+        """Act before the network weights move."""
+
+    def after_weight_step(self, step: "Step") -> None:
+        """Act after the network weights moved."""
+
+    def end_of_epoch(self, search: "Search") -> Decision:
+        """Say how the search goes on."""
+        return Continue()
+
+    def derive(self, search: "Search") -> Cell:
+        """Return the cell that the finished search answers with."""
+        return argmax_cell(search.derived_op_weights())
+
+    def derived_cells(self, search: "Search") -> dict[str, Cell]:
+        """Return cells to record by name beside the answer, for a search that finds more than one."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed search needs to know: tensors, numbers, strings, and lists and dicts of them."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned: a copy whose tensors are on the search's device."""

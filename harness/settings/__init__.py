@@ -1,0 +1,1 @@
+"""params.yaml, as the user wrote it and as typed, validated settings."""

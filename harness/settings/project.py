@@ -1,0 +1,109 @@
+"""params.yaml as the user wrote it."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from harness.base.errors import UserError
+from harness.base.files import whole_file
+from harness.settings.protocol import PARAMS_FILE, read_yaml
+
+Lines = list[str]
+
+
+def set_params(changes: dict[str, Any], path: Path = PARAMS_FILE) -> None:
+    """Replace top-level keys of params.yaml; every other line stays as it was written.
+
+    Raises:
+        UserError: the file is missing, cannot be written, or is laid out in an unusual way.
+    """
+    lines = _read(path)
+    expected = {**_content(lines), **changes}
+    for key, value in changes.items():
+        start, end = _section(lines, key)
+        lines[start:end] = _dump({key: value})
+    _write(path, lines, expected)
+
+
+def add_variant(name: str, settings: dict[str, Any], path: Path = PARAMS_FILE) -> None:
+    """Add a variant below those in params.yaml; every other line stays as it was written.
+
+    Raises:
+        UserError: the file is missing, cannot be written, or is laid out in an unusual way.
+    """
+    lines = _read(path)
+    content = _content(lines)
+    if not isinstance(content.get("variants"), dict):
+        raise UserError(f"{path}: variants is no mapping of names to settings")
+    variants = {**content["variants"], name: settings}
+    start, end = _section(lines, "variants")
+    entries = [line for line in lines[start + 1 : end] if not _is_remark(line)]
+    if entries:
+        indentation = entries[0][: -len(entries[0].lstrip())]
+        lines[end:end] = [indentation + line for line in _dump({name: settings}, innermost_in_a_line=True)]
+    else:
+        lines[start:end] = _dump({"variants": variants}, innermost_in_a_line=True)
+    _write(path, lines, {**content, "variants": variants})
+
+
+def _read(path: Path) -> Lines:
+    if not isinstance(read_yaml(path), dict):
+        raise UserError(f"{path} is empty or no mapping")
+    return (path.read_text().rstrip("\n") + "\n").splitlines(keepends=True)
+
+
+def _content(lines: Lines) -> Any:
+    return YAML(typ="safe").load("".join(lines))
+
+
+def _section(lines: Lines, key: str) -> tuple[int, int]:
+    # The lines of a top-level key, without the remarks below it; the end of the file where there is none.
+    start = next((number for number, line in enumerate(lines) if line.startswith(f"{key}:")), len(lines))
+    end = min(start + 1, len(lines))
+    for number in range(end, len(lines)):
+        if _is_remark(lines[number]):
+            continue
+        if lines[number][0] not in " -}]":
+            break
+        end = number + 1
+    return start, end
+
+
+def _is_remark(line: str) -> bool:
+    return line.strip() == "" or line.lstrip().startswith("#")
+
+
+def _dump(content: dict[str, Any], innermost_in_a_line: bool = False) -> Lines:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None if innermost_in_a_line else False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.width = 4096
+    buffer = io.StringIO()
+    yaml.dump(content, buffer)
+    return buffer.getvalue().splitlines(keepends=True)
+
+
+def _write(path: Path, lines: Lines, expected: Any) -> None:
+    try:
+        understood = _equal(_content(lines), expected, set())
+    except YAMLError:
+        understood = False
+    if not understood:
+        raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
+    with whole_file(path) as staging:
+        staging.write_text("".join(lines))
+
+
+def _equal(one: Any, other: Any, met: set[tuple[int, int]]) -> bool:
+    # As ==, but each pair of containers once: aliases may stand for more of them than anybody can compare.
+    if type(one) not in (dict, list) or type(one) is not type(other):
+        return bool(one == other)
+    if (id(one), id(other)) in met:
+        return True
+    met.add((id(one), id(other)))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[key], met) for key, value in one.items())
+    return len(one) == len(other) and all(_equal(*pair, met) for pair in zip(one, other, strict=True))

@@ -1,0 +1,336 @@
+"""params.yaml as typed, validated settings.
+
+Read with ruamel.yaml, as DVC reads it, so that both see the same values (PyYAML takes `1e-3` for text).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
+from ruamel.yaml import YAML
+
+from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
+
+PARAMS_FILE = Path("params.yaml")
+
+MOST_MISTAKES = 6
+"""Mistakes that one sentence tells of."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, numbers are finite, and a key that is not declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class SplitSettings(Settings):
+    """How the training images are divided between the weights and alpha."""
+
+    kind: Literal["random", "halves", "file", "test-file"]
+    """`random`: two halves by a named stream, the same for every seed; `halves`: first and second half of the file
+    order; `file`: JSON; `test-file`: weights on all training images, alpha on the test images that a JSON lists."""
+    file: str | None = None
+    """For `file`: JSON with the lists `train` and `valid` of positions in the training images (the form of
+    cifar-split.txt); for `test-file`: with the list `xvalid` or `valid` of positions in the test images."""
+
+    @model_validator(mode="after")
+    def _file_is_named(self) -> "SplitSettings":
+        if self.kind.endswith("file") != (self.file is not None):
+            raise ValueError("split.file belongs to split.kind 'file' and 'test-file', and to no other")
+        return self
+
+
+class DataSettings(Settings):
+    """The images a search trains on."""
+
+    name: Literal["digits", "cifar10", "cifar100", "imagenet16-120", "folder"]
+    """Data set."""
+    path: str | None
+    """Folder of the local files; null for `digits`, which is embedded."""
+    download: StrictBool
+    """Let torchvision download a missing CIFAR."""
+    image_size: StrictInt = Field(ge=4, le=512, multiple_of=4)
+    """Pixels a side; images of another size are resized once."""
+    limit: StrictInt | None = Field(ge=2)
+    """Training images a class, taken from the front of the file order; null for all."""
+    split: SplitSettings
+    crop_padding: StrictInt = Field(ge=0)
+    """Pixels of zero padding before the random crop; 0 for no crop."""
+    flip: StrictBool
+    """Random horizontal flip."""
+    cutout: StrictInt = Field(ge=0)
+    """Side of the zero square in pixels (DeVries and Taylor 2017); 0 for none."""
+    cutout_ramp: StrictBool
+    """Let the probability of cutout rise linearly from 0 to 1 over the epochs."""
+
+    @model_validator(mode="after")
+    def _path_is_named(self) -> "DataSettings":
+        if (self.name == "digits") != (self.path is None):
+            raise ValueError("data.path is the folder of the local files, and null for 'digits' alone")
+        return self
+
+
+class NetworkSettings(Settings):
+    """The supernet (methods: Dong and Yang 2020)."""
+
+    channels: StrictInt = Field(ge=1)
+    """Channels of the first stage, C."""
+    cells_per_stage: StrictInt = Field(ge=1)
+    """Cells a stage, N."""
+    batch_statistics: StrictBool
+    """Batch norms of the search cells normalise by their batch only and keep no running statistics."""
+    affine: StrictBool
+    """Batch norms of the search cells learn a scale and a shift; if not, the convolutions have a bias."""
+    gradient_checkpointing: StrictBool
+    """Recompute each cell in the backward pass, which saves memory."""
+    compile: StrictBool
+    """Run the search cells through PyTorch's compiler: same results up to rounding, see docs/speed.md."""
+    cuda_graphs: StrictBool
+    """Launch the passes of a step as CUDA graphs: same results; only on CUDA, see docs/speed.md."""
+    drop_path: float = Field(ge=0, lt=1)
+    """Probability, at the end, of dropping an operation's output for a sample; it rises linearly from 0."""
+
+    @model_validator(mode="after")
+    def _kept_or_recomputed(self) -> "NetworkSettings":
+        for faster in ("compile", "cuda_graphs"):
+            if getattr(self, faster) and self.gradient_checkpointing:
+                raise ValueError(f"{faster} and gradient_checkpointing exclude each other: set one to false")
+        return self
+
+
+class WeightSettings(Settings):
+    """Optimiser of the network weights w: SGD with a cosine schedule."""
+
+    lr: float = Field(gt=0)
+    lr_min: float = Field(ge=0)
+    momentum: float = Field(ge=0, lt=1)
+    nesterov: StrictBool
+    weight_decay: float = Field(ge=0)
+    clip: float | None = Field(gt=0)
+    """Largest L2 norm of the gradient of all weights; null for no clipping. Never applied to alpha."""
+
+
+class AlphaSettings(Settings):
+    """Optimiser of the architecture parameters alpha: Adam."""
+
+    lr: float = Field(gt=0)
+    betas: tuple[float, float]
+    weight_decay: float = Field(ge=0)
+    init_scale: float = Field(gt=0)
+    """Standard deviation of alpha's normal initialisation."""
+    batches: Literal["shuffled", "with-replacement"]
+    """How validation batches are drawn: one pass over a shuffle an epoch, or independent draws."""
+
+
+class DerivationSettings(Settings):
+    """What is read off a finished search beside the variant's own answer."""
+
+    draws: StrictInt = Field(ge=1)
+    """Cells drawn from the final op weights."""
+    one_shot: StrictBool
+    """Ask the trained supernet too: operation strength, and the best of the draws by one-shot accuracy."""
+
+
+class DiagnosticsSettings(Settings):
+    """What is measured along the way, and how often: every so many epochs and after the last, never for null."""
+
+    images: StrictInt = Field(ge=2)
+    """Validation images for the discretisation gap, layer alignment and one-shot accuracies."""
+    every: StrictInt | None = Field(ge=1)
+    """Discretisation gap and layer alignment."""
+    hessian_images: StrictInt = Field(ge=2)
+    """Validation images for the Hessian in alpha."""
+    hessian_every: StrictInt | None = Field(ge=1)
+    """Eigenvalues of the Hessian in alpha; each costs about 60 passes over its images."""
+    one_shot_every: StrictInt | None = Field(ge=1)
+    """One-shot accuracies of the fixed list of 100 cells."""
+
+
+class Protocol(Settings):
+    """Everything a run depends on that is not the variant."""
+
+    data: DataSettings
+    network: NetworkSettings
+    epochs: StrictInt = Field(ge=1)
+    batch_size: StrictInt = Field(ge=2)
+    order: Literal["alpha-then-weights", "weights-then-alpha"]
+    """Which of the two updates of a step comes first."""
+    weights: WeightSettings
+    alpha: AlphaSettings
+    derivation: DerivationSettings
+    diagnostics: DiagnosticsSettings
+    precision: Literal["float64", "float32", "tf32", "bfloat16"]
+    """Arithmetic of the networks; `bfloat16` is autocast, alpha and the weights stay float32."""
+    device: Literal["auto", "cpu", "cuda"]
+    threads: StrictInt = Field(ge=1)
+    """CPU threads of one search; results may depend on it, so it never follows the machine."""
+    deterministic: StrictBool
+    """On CUDA, only algorithms that give the same bits every time, where there are such; on CPUs all do anyway."""
+
+
+class AccuracyColumn(Settings):
+    """What one column of a table of accuracies holds."""
+
+    data_set: Literal["cifar10-valid", "cifar10", "cifar100", "ImageNet16-120"]
+    """The benchmark's key: `cifar10-valid` is trained on half of CIFAR-10's training images, `cifar10` on all."""
+    split: Literal["valid", "test", "valtest"]
+    """The images the accuracy is measured on."""
+    epochs: StrictInt | None = Field(ge=1)
+    """Length of the training; null where the table's origin does not state it."""
+
+
+class TruthSettings(Settings):
+    """Where the true accuracies come from, see docs/truth.md."""
+
+    source: Literal["analog-nasbench", "nas-bench-201", "nats-bench", "table"]
+    path: str | None
+    """The official file, the NATS-Bench folder or the table; null for the embedded `analog-nasbench`."""
+    cell_column: str | None = None
+    """For `table`: its column that names the cell, by official index or by string."""
+    columns: dict[str, AccuracyColumn] = {}
+    """For `table`: which of its columns holds which accuracies."""
+
+    @model_validator(mode="after")
+    def _source_is_described(self) -> "TruthSettings":
+        if self.path is None and self.source != "analog-nasbench":
+            raise ValueError(f"the source {self.source!r} needs a path")
+        if self.source == "table" and (self.cell_column is None or not self.columns):
+            raise ValueError("the source 'table' needs the keys cell_column and columns")
+        if self.source != "table" and (self.cell_column is not None or self.columns):
+            raise ValueError("cell_column and columns belong to the source 'table', and to no other")
+        return self
+
+
+class TrackingSettings(Settings):
+    """The MLflow mirror."""
+
+    uri: str | None
+    """Tracking server; null for mlflow.db in the project."""
+    experiment: str
+
+
+class Board(Settings):
+    """The whole of params.yaml: the set of runs, and what each depends on."""
+
+    protocol: str
+    seeds: tuple[StrictInt, ...] = Field(min_length=1)
+    reference: str
+    """The variant that the others are compared with, paired by seed."""
+    truth: TruthSettings
+    variants: dict[str, dict[str, Any]]
+    baselines: dict[str, dict[str, Any]]
+    tracking: TrackingSettings
+    protocols: dict[str, Protocol]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Board":
+        if self.protocol not in self.protocols:
+            raise ValueError(
+                f"protocol: there is no protocol {self.protocol!r}, {did_you_mean(self.protocol, self.protocols)}"
+            )
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("seeds: expected distinct numbers from 0 up")
+        both = set(self.variants) & set(self.baselines)
+        if both:
+            raise ValueError(f"baselines: {sorted(both)[0]!r} stands under variants too")
+        return self
+
+    @property
+    def chosen(self) -> Protocol:
+        """The protocol that `protocol` names."""
+        return self.protocols[self.protocol]
+
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """All runs, as (method, seed): the searches first."""
+        return [(name, seed) for name in (*self.variants, *self.baselines) for seed in self.seeds]
+
+    def stages(self, runs: Iterable[tuple[str, int]]) -> list[str]:
+        """Return the names of the DVC stages of runs (method, seed), without those that are not of this board."""
+        kinds = {**dict.fromkeys(self.variants, "search"), **dict.fromkeys(self.baselines, "baseline")}
+        return [f"{kinds[name]}@{name}-{seed}" for name, seed in runs if name in kinds and seed in self.seeds]
+
+
+def load_board(path: Path = PARAMS_FILE) -> Board:
+    """Read and validate params.yaml.
+
+    Raises:
+        UserError: the file is missing or no YAML, or holds an unknown key, a wrong type or value.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is empty or no mapping, expected the keys {', '.join(Board.model_fields)}")
+    return validate(Board, content, where=str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of params.yaml.
+
+    Raises:
+        UserError: the file is missing, cannot be read or is no YAML.
+    """
+    try:
+        return YAML(typ="safe").load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # what looks like a date or a number and is none fails in many ways
+        raise UserError(f"{path} is no YAML: {in_one_line(error)}") from None
+
+
+def validate(model: type[Model], content: Any, where: str) -> Model:
+    """Build a settings model, or say in one sentence what is wrong first and where.
+
+    Raises:
+        UserError: `content` does not fit `model`.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        sentences = [_sentence(model, detail) for detail in error.errors()]
+        others = "; ".join(sentences[1:MOST_MISTAKES]) + ("; ..." if len(sentences) > MOST_MISTAKES else "")
+        more = f" (and {len(sentences) - 1} more: {others})" if len(sentences) > 1 else ""
+        raise UserError(f"{where}: {sentences[0]}{more}") from None
+
+
+def _sentence(model: type[BaseModel], detail: Any) -> str:
+    path = [str(part) for part in detail["loc"]]
+    key = ".".join(path)
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {quoted(key, 200)}, {did_you_mean(path[-1], _siblings(model, path))}"
+    if detail["type"] == "missing":
+        return f"the key {quoted(key, 200)} is missing"
+    message = in_one_line(detail["msg"].removeprefix("Value error, "))
+    given = detail["input"]
+    if not key:
+        return message
+    shown = f", not {quoted(given)}" if isinstance(given, str | int | float | bool | None) else ""
+    return f"{quoted(key, 200)[1:-1]}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _siblings(model: type[BaseModel], path: list[str]) -> list[str]:
+    # Follows the path of a faulty key down the models, to name the keys that are valid beside it.
+    current: Any = model
+    for part in path[:-1]:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(part)
+            current = field.annotation if field else None
+        else:
+            current = getattr(current, "__args__", (None,))[-1]
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def canonical_json(content: Any) -> str:
+    """Return the one JSON text of plain content: sorted keys, no spaces, no NaN."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_hash(content: Any) -> str:
+    """Return the SHA-256 of plain content, in hexadecimal."""
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()

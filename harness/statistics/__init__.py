@@ -1,0 +1,1 @@
+"""Pure functions on arrays: estimates and their intervals, tests, rank correlation."""

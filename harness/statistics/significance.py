@@ -1,0 +1,290 @@
+"""Tests of differences, and how many runs they need: pure functions on arrays and data frames.
+
+Runs of two variants with the same seed share initialisation, split and order of the batches, so they are compared in
+pairs. As in `harness.statistics.estimates`, a value that is not finite is a `ValueError`. Accuracies are in any one
+unit.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from harness.base.streams import stream
+from harness.statistics import estimates as statistics
+from harness.statistics.estimates import FloatArray, check_share, finite
+
+EXACT_PAIRS = 20
+"""Most pairs whose sign flips are all counted: 2**20."""
+
+MONTE_CARLO_FLIPS = 100_000
+
+DECIMALS = 9
+"""Accuracies carry fewer; differences that agree this far are ties, not results of rounding."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The runs of two variants, matched by seed."""
+
+    seeds: tuple[int, ...]
+    first: FloatArray
+    second: FloatArray
+    unpaired: tuple[int, ...]
+    """Seeds that only one of the two has: their runs are left out."""
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def differences(self) -> FloatArray:
+        """First minus second, [pairs]."""
+        return np.asarray(np.round(self.first - self.second, DECIMALS))
+
+
+def pair_by_seed(first: pd.Series, second: pd.Series) -> Pairs:
+    """Match two series of results whose index is the seed; without a common seed there are 0 pairs.
+
+    Raises:
+        ValueError: a seed stands twice, or a value is not finite.
+    """
+    for series, name in ((first, "first"), (second, "second")):
+        if series.index.has_duplicates:
+            raise ValueError(f"seed {series.index[series.index.duplicated()][0]} stands twice in the {name} sample")
+        if len(series):
+            finite(series, f"the {name} sample")
+    seeds = sorted(set(first.index) & set(second.index))
+    unpaired = sorted(set(first.index) ^ set(second.index))
+    values = [series.loc[seeds].to_numpy(dtype=np.float64) for series in (first, second)]
+    return Pairs(tuple(seeds), values[0], values[1], tuple(unpaired))
+
+
+def sign_flip_test(differences: ArrayLike, *, seed: int = 0) -> float:
+    """Return the two-sided p-value of the paired permutation test of the mean difference, [pairs].
+
+    Under the null hypothesis each difference is as likely with either sign. Up to `EXACT_PAIRS` pairs all sign patterns
+    are counted; above, `MONTE_CARLO_FLIPS` are drawn from the stream of the seed and p is (1 + count) / (1 + draws),
+    which keeps the level (Phipson and Smyth 2010). Fisher 1935, section 21.
+
+    Raises:
+        ValueError: see `finite`.
+    """
+    values = np.ravel(finite(differences, "the list of differences"))
+    tolerance = 10.0**-DECIMALS * np.abs(values).sum()
+    bound = abs(values.sum()) - tolerance
+    if len(values) <= EXACT_PAIRS:
+        return float(np.mean(np.abs(_sums_of_all_signs(values)) >= bound))
+    count = sum(int((np.abs(sums) >= bound).sum()) for sums in _sums_of_drawn_signs(values, seed))
+    return (1 + count) / (1 + MONTE_CARLO_FLIPS)
+
+
+def _sums_of_all_signs(values: FloatArray) -> FloatArray:
+    # The first sign stays: flipping all signs does not change the absolute sum.
+    sums = values[:1]
+    for value in values[1:]:
+        sums = np.concatenate([sums + value, sums - value])
+    return sums
+
+
+def _sums_of_drawn_signs(values: FloatArray, seed: int) -> Iterator[FloatArray]:
+    generator = stream(seed, "sign-flips")
+    for _ in range(10):
+        yield (2 * generator.integers(2, size=(MONTE_CARLO_FLIPS // 10, len(values))) - 1) @ values
+
+
+def wilcoxon_test(differences: ArrayLike, *, seed: int = 0) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test, [pairs]; 1 where all differences are zero.
+
+    Zeros are dropped and ties share their mean rank. It is the `sign_flip_test` of the signed ranks, and so exact with
+    ties too, up to the same number of pairs. Wilcoxon 1945.
+
+    Raises:
+        ValueError: see `finite`.
+    """
+    values = np.round(np.ravel(finite(differences, "the list of differences")), DECIMALS)
+    values = values[values != 0]
+    return sign_flip_test(np.sign(values) * stats.rankdata(np.abs(values)), seed=seed) if len(values) else 1.0
+
+
+def holm(p_values: ArrayLike) -> FloatArray:
+    """Return the p-values adjusted for testing all of them, [tests], in the order given. Holm 1979.
+
+    The chance of any false rejection among the tests stays below the level, however they depend on each other.
+
+    Raises:
+        ValueError: see `finite`; or a value is no probability.
+    """
+    values = np.ravel(finite(p_values, "the list of p-values"))
+    if ((values < 0) | (values > 1)).any():
+        raise ValueError("a p-value lies outside 0 to 1")
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted
+
+
+def noise_floor(means: pd.Series, noise: float) -> pd.DataFrame:
+    """Return every two variants with their difference, and whether it lies inside the noise floor.
+
+    `means`: index variant; `noise`: standard deviation of the accuracies of cells that compute the same function, in
+    the same unit. Columns: first, second (the first has the higher or the same mean), difference, inside. The closest
+    two come first.
+
+    Raises:
+        ValueError: see `finite`; the noise is negative.
+    """
+    if not noise >= 0:
+        raise ValueError(f"the noise is {noise}, expected a number from 0")
+    finite(means, "the list of means")
+    ranked = means.sort_values(ascending=False, kind="stable")
+    rows = [(first, second, ranked[first] - ranked[second]) for first, second in combinations(ranked.index, 2)]
+    table = pd.DataFrame(rows, columns=["first", "second", "difference"]).astype({"difference": float})
+    table["inside"] = table["difference"] < noise
+    return table.sort_values("difference", kind="stable", ignore_index=True)
+
+
+def seeds_needed(
+    difference: float, sd: float, *, paired: bool = False, level: float = 0.05, power: float = 0.8
+) -> float:
+    """Return how many seeds each of two variants needs for a two-sided test to find a difference of the means.
+
+    Normal approximation: 2 (z(1 - level / 2) + z(power))^2 (sd / difference)^2, about 16 (sd / difference)^2 for the
+    defaults, rounded up, at least 2. `sd` is that of the runs of one variant, in the unit of the difference. `paired`:
+    it is that of the differences between runs of a seed, and the 2 in front falls away. Infinite for a difference of
+    zero. Do not use it for a mixture of collapsed and sound runs: see `seeds_needed_for_shares`.
+
+    Raises:
+        ValueError: a number is not finite, the standard deviation is negative, or level or power are no shares.
+    """
+    finite([difference, sd], "the effect")
+    if sd < 0:
+        raise ValueError(f"the standard deviation is {sd}, expected a number from 0")
+    quantiles = max(0.0, _quantile(level, "the level") + _power_quantile(power))
+    if difference == 0:
+        return math.inf
+    return max(2.0, _whole((1 if paired else 2) * (quantiles * sd / difference) ** 2))
+
+
+def seeds_needed_for_shares(first: float, second: float, *, level: float = 0.05, power: float = 0.8) -> float:
+    """Return how many seeds each of two variants needs to tell two shares, such as P(collapse), apart.
+
+    Normal approximation of the two-sided test without correction for continuity; infinite for equal shares. Fleiss,
+    Levin and Paik, Statistical Methods for Rates and Proportions, 2003, equation 4.14.
+
+    Raises:
+        ValueError: a share is not within 0 to 1, or level or power are no shares.
+    """
+    if not (0 <= first <= 1 and 0 <= second <= 1):
+        raise ValueError(f"the shares are {first} and {second}, expected numbers from 0 to 1")
+    quantiles = _quantile(level, "the level"), _power_quantile(power)
+    if first == second:
+        return math.inf
+    middle = (first + second) / 2
+    null = math.sqrt(2 * middle * (1 - middle))
+    apart = math.sqrt(first * (1 - first) + second * (1 - second))
+    distance = max(0.0, quantiles[0] * null + quantiles[1] * apart)
+    return max(2.0, _whole((distance / (first - second)) ** 2))
+
+
+def fewest_pairs(level: float = 0.05, comparisons: int = 1) -> int:
+    """Return with how many pairs `sign_flip_test` can fall to the level at all, after Holm over the comparisons.
+
+    Its smallest p-value is 2 / 2^n, when every difference has the same sign; the smallest of m is multiplied by m.
+
+    Raises:
+        ValueError: the level is not within 0 and 1, or there is no comparison.
+    """
+    check_share(level, "the level")
+    if comparisons < 1:
+        raise ValueError(f"{comparisons} comparisons, expected at least 1")
+    pairs = 1
+    while comparisons * 2.0 ** (1 - pairs) > level:
+        pairs += 1
+    return pairs
+
+
+def compare_with(runs: pd.DataFrame, value: str, reference: str, *, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Compare every variant with a reference variant, in the order of the runs.
+
+    `runs`: a row per run with a result, columns `variant`, `seed` and the accuracy `value`. Index: variant. Columns:
+
+    - pairs, unpaired: seeds that both have, and that only one has;
+    - mean_difference, low, high: variant minus reference over the pairs, with the bootstrap interval of the level;
+    - wins, ties, losses: pairs in which the variant is higher, equal, lower;
+    - probability_of_improvement, improvement_low, improvement_high: over all runs, paired or not;
+    - p_sign_flip, p_wilcoxon, p_holm: of the pairs; Holm's is on the sign-flip test, over the variants with pairs;
+    - pairs_needed: pairs to find this difference at the level with power 0.8; NaN for a single pair.
+
+    Without a pair, the columns that need pairs are NaN.
+
+    Raises:
+        ValueError: the reference has no run, a seed stands twice, or a value is not finite.
+    """
+    by_variant = {str(name): group.set_index("seed")[value] for name, group in runs.groupby("variant", sort=False)}
+    if reference not in by_variant:
+        raise ValueError(f"the reference {reference!r} has no run")
+    base = by_variant.pop(reference)
+    rows = {name: _comparison(series, base, level, seed) for name, series in by_variant.items()}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(_COMPARISON)).astype(_COMPARISON)
+    table.index.name = "variant"
+    tested = table["p_sign_flip"].notna()
+    if tested.any():
+        table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_sign_flip"])
+    return table
+
+
+_COMPARISON = {
+    "pairs": int, "unpaired": int, "mean_difference": float, "low": float, "high": float, "wins": int, "ties": int,
+    "losses": int, "probability_of_improvement": float, "improvement_low": float, "improvement_high": float,
+    "p_sign_flip": float, "p_wilcoxon": float, "p_holm": float, "pairs_needed": float,
+}  # fmt: skip
+
+
+def _comparison(series: pd.Series, base: pd.Series, level: float, seed: int) -> dict[str, float]:
+    pairs = pair_by_seed(series, base)
+    differences = pairs.differences
+    improvement = statistics.probability_of_improvement_interval([series], [base], level=level, seed=seed)
+    row: dict[str, float] = {
+        "pairs": len(pairs),
+        "unpaired": len(pairs.unpaired),
+        "wins": int((differences > 0).sum()),
+        "ties": int((differences == 0).sum()),
+        "losses": int((differences < 0).sum()),
+        "probability_of_improvement": improvement.estimate,
+        "improvement_low": improvement.low,
+        "improvement_high": improvement.high,
+    }
+    if len(pairs):
+        mean = statistics.bootstrap_interval([differences], statistics.pooled(np.mean), level=level, seed=seed)
+        row |= {"mean_difference": mean.estimate, "low": mean.low, "high": mean.high}
+        row |= {
+            "p_sign_flip": sign_flip_test(differences, seed=seed),
+            "p_wilcoxon": wilcoxon_test(differences, seed=seed),
+        }
+    if len(pairs) > 1:
+        sd = float(differences.std(ddof=1))
+        # A mean of differences that cancel is zero, up to rounding.
+        mean_difference = round(float(differences.mean()), DECIMALS)
+        row["pairs_needed"] = seeds_needed(mean_difference, sd, paired=True, level=1 - level)
+    return row
+
+
+def _quantile(level: float, name: str) -> float:
+    check_share(level, name)
+    return float(stats.norm.ppf(1 - level / 2))
+
+
+def _power_quantile(power: float) -> float:
+    check_share(power, "the power")
+    return float(stats.norm.ppf(power))
+
+
+def _whole(runs: float) -> float:
+    # A hair above a whole number is rounding.
+    return float(math.ceil(runs - 1e-9))

@@ -1,0 +1,77 @@
+"""The truth table as columns `truth/<data set>/<split>` beside the cells of any other table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.space.cell import CELL_COUNT, Cell
+from harness.truth.table import REPORT_COLUMNS, Truth
+
+NOISE_FLOOR = {"truth/cifar10/test": 0.18, "truth/cifar100/test": 0.39, "truth/ImageNet16-120/test": 0.53}
+"""Standard deviation, in points, of the true accuracies of cells that compute the same function.
+
+Measured on NAS-Bench-201 (200 epochs, mean over the training seeds) among cells that share a canonical form.
+"""
+
+
+def rank(column: str) -> tuple[bool, bool]:
+    """Return a sort key of truth columns: CIFAR-10 test first, by which search methods rank by custom, then tests."""
+    return column != "truth/cifar10/test", not column.endswith("/test")
+
+
+class TruthColumns:
+    """The columns of the papers' tables that a truth table has, each at its longest training."""
+
+    def __init__(self, truth: Truth):
+        self.truth = truth
+        self.present = {label: key for label, key in REPORT_COLUMNS.items() if truth.report_columns()[label]}
+        self.missing = [label for label in REPORT_COLUMNS if label not in self.present]
+
+    def names(self) -> dict[str, str]:
+        """Return the column name `truth/<data set>/<split>` of each label."""
+        return {label: f"truth/{data_set}/{split}" for label, (data_set, split) in self.present.items()}
+
+    @property
+    def main(self) -> str:
+        """The column name that reports rank by."""
+        return min(self.names().values(), key=rank)
+
+    def look_up(self, cells: pd.Series) -> pd.DataFrame:
+        """Return the true accuracies (percent) of official indices; NaN where there is no cell."""
+        return self._columns(cells, "truth", self.truth.accuracy)
+
+    def percentiles(self, cells: pd.Series) -> pd.DataFrame:
+        """Return the share (percent) of all cells that are worse; NaN where there is no cell."""
+        return self._columns(cells, "percentile", self.truth.percentile)
+
+    def _columns(self, cells: pd.Series, prefix: str, look_up: Any) -> pd.DataFrame:
+        known = cells.notna().to_numpy()
+        indices = cells[known].to_numpy(dtype=np.int64)
+        found = {}
+        for data_set, split in self.present.values():
+            epochs = self.truth.final_epochs(data_set=data_set, split=split)
+            values = np.full(len(cells), np.nan)
+            values[known] = look_up(indices, data_set=data_set, split=split, epochs=epochs)
+            found[f"{prefix}/{data_set}/{split}"] = values
+        return pd.DataFrame(found, index=cells.index)
+
+    def describe(self) -> dict[str, Any]:
+        """Return how all cells are distributed in each column (percent)."""
+        described = {}
+        everything = np.arange(CELL_COUNT)
+        for label, (data_set, split) in self.present.items():
+            epochs = self.truth.final_epochs(data_set=data_set, split=split)
+            values = self.truth.accuracy(everything, data_set=data_set, split=split, epochs=epochs)
+            known = values[~np.isnan(values)]
+            described[f"truth/{data_set}/{split}"] = {
+                "label": label,
+                "epochs": epochs,
+                "mean": known.mean(),
+                "sd": known.std(ddof=1),
+                "median": np.median(known),
+                "best": known.max(),
+                "best_cell": str(Cell.from_index(int(np.nanargmax(values)))),
+                "quantiles": np.percentile(known, np.arange(101)).tolist(),
+            }
+        return described

@@ -1,0 +1,114 @@
+"""What a run costs, and the plan of a board."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.board import calibration
+from harness.board.costs import PUBLISHED_SECONDS, expected_costs
+from harness.board.plan import makespan, plan_boards
+from harness.board.runner import run_method
+from harness.board.search_size import same_cost, steps_per_epoch
+from harness.cli import main
+from harness.records import record
+from harness.records.record import read_record, read_table, run_folder
+from harness.settings.protocol import Board, Protocol, load_board, validate
+from tests.conftest import ROOT, TINY_PROTOCOL
+
+
+def changed(board: Board, **parts: object) -> Board:
+    """The board with a protocol in which parts are replaced."""
+    content = {**board.chosen.model_dump(mode="json"), **parts}
+    return board.model_copy(update={"protocols": {board.protocol: validate(Protocol, content, "test")}})
+
+
+def took(method: str, seed: int) -> tuple[float, float]:
+    """Seconds of a run: of its steps, and of its diagnostics."""
+    folder = run_folder(method, seed)
+    return read_record(folder).seconds, float(read_table(folder, "epochs")["diagnostics_seconds"].sum())
+
+
+def test_what_was_run_is_measured_and_the_rest_scaled(project: Path) -> None:
+    board = load_board()
+    assert expected_costs(board)["darts"] is None
+    for method, seed in (("darts", 0), ("darts", 1), ("random-search", 0)):
+        run_method(board, method, seed)
+
+    costs = expected_costs(board)
+    own, scaled, baseline = costs["darts"], costs["darts-2nd"], costs["random-search"]
+    assert own is not None and scaled is not None and baseline is not None
+    steps, diagnostics = ((one + other) / 2 for one, other in zip(took("darts", 0), took("darts", 1), strict=True))
+    assert own.seconds == pytest.approx(steps + diagnostics)
+    assert own.memory_bytes == max(read_record(run_folder("darts", seed)).peak_memory_bytes for seed in (0, 1))
+    assert own.source == "measured: median of 2 runs on cpu"
+    assert scaled.seconds == pytest.approx(steps * 5 / 2 + diagnostics)
+    assert scaled.source == "scaled by passes a step from 2 runs of darts on cpu"
+    assert [cost.measured for cost in (own, scaled, baseline)] == [True, False, True]
+
+    # Another learning rate, another place of the data: the same cost. More epochs: another one.
+    weights = {**TINY_PROTOCOL["weights"], "lr": 0.1}
+    assert expected_costs(changed(board, weights=weights))["darts"] == own
+    assert expected_costs(changed(board, epochs=4))["darts"] is None
+
+    # A damaged record says nothing, and harms nothing.
+    (run_folder("darts", 0) / "record.json").write_text("{")
+    left = expected_costs(board)["darts"]
+    assert left is not None and left.source == "measured: median of 1 run on cpu"
+
+    (plan,) = plan_boards(board, slots=2, price=3.0)
+    assert (plan.runs, plan.done) == (6, 2)
+    assert (plan.methods[0].method, plan.methods[0].done) == ("darts", 1)
+    assert plan.money == pytest.approx(3.0 * plan.slot_hours)
+    assert plan.makespan_hours < plan.slot_hours
+    answer = CliRunner().invoke(main, ["plan", "--slots", "2", "--price", "3"])
+    assert answer.exit_code == 0
+    assert "[1] measured: median of 1 run on cpu" in answer.output
+    assert "6 runs, 2 done" in answer.output
+
+
+def test_a_few_steps_say_what_nothing_else_does(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "ENOUGH_SECONDS", 0.0)
+    board = load_board()
+    (plan,) = plan_boards(board, slots=1, measure=True)
+    cost = plan.methods[0].cost
+    assert cost is not None and not cost.measured
+    rate = calibration.read_calibration(board.chosen)
+    assert rate is not None
+    assert cost.seconds == pytest.approx(rate.seconds_a_pass * 3 * 2 * 2)  # epochs, steps, passes
+    assert cost.source == "calibrated: 3 steps of darts on cpu, scaled by passes; steps only"
+    assert cost.memory_bytes == rate.memory_bytes
+    assert not record.RUNS.exists()
+    assert json.loads(CliRunner().invoke(main, ["plan", "--json"]).output)[0]["unknown"] == []
+
+
+def test_the_published_figure_is_marked_as_such() -> None:
+    board = load_board(ROOT / "params.yaml").model_copy(update={"protocol": "nas-bench-201"})
+    costs = expected_costs(board, ["darts", "darts-2nd"], runs=Path("no-such-folder"))
+    first, second = costs["darts"], costs["darts-2nd"]
+    assert first is not None and second is not None
+    assert first.seconds == pytest.approx(PUBLISHED_SECONDS)
+    assert second.seconds == pytest.approx(2.5 * PUBLISHED_SECONDS)
+    assert first.source.startswith("published, 10,890 s a seed") and first.device == "GPU"
+    assert first.memory_bytes is None
+
+
+def test_the_steps_of_an_epoch_are_known_before_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    protocols = load_board(ROOT / "params.yaml").protocols
+    assert steps_per_epoch(protocols["nas-bench-201"]) == 390
+    assert steps_per_epoch(protocols["small-cifar"]) == 46
+    assert steps_per_epoch(protocols["quick"]) == 4
+
+
+def test_a_setting_that_only_one_record_has_is_no_difference() -> None:
+    older = {key: value for key, value in TINY_PROTOCOL.items() if key != "deterministic"}
+    assert same_cost(older, TINY_PROTOCOL)
+    assert not same_cost({**older, "network": {**older["network"], "channels": 5}}, TINY_PROTOCOL)
+
+
+def test_the_makespan_takes_the_longest_first() -> None:
+    assert makespan([], 3) == 0
+    assert makespan([1, 1, 1, 3], 2) == 3
+    assert makespan([2, 2, 2], 1) == 6

@@ -1,0 +1,90 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.board.lookup import look_up
+from harness.board.runner import run_baseline, run_search
+from harness.records.record import EPOCH_COLUMNS, read_record, run_folder, write_run
+from harness.settings.protocol import load_board
+from harness.space.cell import ALL_SKIP, CELL_COUNT
+from harness.truth.table import Truth
+from tests.conftest import tiny_params, write_params
+
+
+@pytest.fixture
+def results(project: Path) -> Path:
+    """A board with a finished, a failed and a missing search, and baselines; looked up."""
+    write_params(project, tiny_params(seeds=[0, 1, 2], variants={"darts": {}}))
+    board = load_board()
+    record = run_search(board, "darts", 0)
+    failed = record.model_copy(update={"seed": 1, "status": "failed", "reason": "it broke", "cell": None})
+    write_run(run_folder("darts", 1), failed, pd.DataFrame(columns=list(EPOCH_COLUMNS)), None)
+    for seed in board.seeds:
+        run_baseline(board, "random-search", seed)
+    look_up(board, Truth.read(), Path("results"))
+    return project / "results"
+
+
+def test_every_run_of_the_board_has_a_row(results: Path) -> None:
+    runs = pd.read_parquet(results / "runs.parquet")
+    assert runs[["variant", "seed", "status"]].to_numpy().tolist() == [
+        ["darts", 0, "done"],
+        ["darts", 1, "failed"],
+        ["darts", 2, "missing"],
+        ["random-search", 0, "done"],
+        ["random-search", 1, "done"],
+        ["random-search", 2, "done"],
+    ]
+    assert runs["reason"].fillna("").tolist()[:3] == ["", "it broke", "it was never run"]
+    assert runs["truth/cifar10/test"].isna().tolist() == [False, True, True, False, False, False]
+
+
+def test_truths_percentiles_and_costs_are_those_of_the_cells(results: Path) -> None:
+    runs = pd.read_parquet(results / "runs.parquet").iloc[0]
+    everything = Truth.read().accuracy(np.arange(CELL_COUNT), data_set="cifar10", split="test", epochs=None)
+    found = everything[int(runs["cell_index"])]
+    assert runs["truth/cifar10/test"] == found
+    assert runs["percentile/cifar10/test"] == pytest.approx(100 * (everything < found).mean())
+    record = read_record(run_folder("darts", 0))
+    assert runs["cell"] == record.cell
+    epochs = pd.read_parquet(results / "epochs.parquet")
+    darts = epochs[epochs["variant"] == "darts"]
+    assert darts["truth/cifar10/test"].tolist() == everything[darts["cell_index"].astype(int)].tolist()
+    assert darts[[name for name in darts if name.startswith("count_")]].sum(axis=1).tolist() == [6.0] * 3
+
+
+def test_landmarks_and_the_distribution_of_all_cells(results: Path) -> None:
+    landmarks = pd.read_parquet(results / "landmarks.parquet").set_index("name")
+    assert landmarks.loc["all skip", "cell_index"] == ALL_SKIP.index
+    assert landmarks.loc["residual cell", "truth/cifar10/test"] == pytest.approx(93.99, abs=0.005)
+    described = json.loads((results / "truth.json").read_text())
+    column = described["columns"]["truth/cifar10/test"]
+    assert landmarks.loc["best of CIFAR-10 test", "truth/cifar10/test"] == column["best"] == column["quantiles"][100]
+    assert column["epochs"] is None
+    assert "CIFAR-100 test" in described["missing_columns"]
+
+
+def test_metrics_are_a_few_numbers_a_variant(results: Path) -> None:
+    metrics = json.loads((results / "metrics.json").read_text())
+    assert metrics["darts"]["runs"] == 3
+    assert metrics["darts"]["finished"] == 1
+    assert metrics["random-search"]["cifar10 test"] == pytest.approx(
+        pd.read_parquet(results / "runs.parquet").query("variant == 'random-search'")["truth/cifar10/test"].mean(),
+        abs=1e-3,
+    )
+    assert not any(
+        isinstance(number, float) and math.isnan(number) for row in metrics.values() for number in row.values()
+    )
+
+
+def test_every_derived_cell_has_its_truth(results: Path) -> None:
+    derived = pd.read_parquet(results / "derived.parquet")
+    record = read_record(run_folder("darts", 0))
+    darts = derived[(derived["variant"] == "darts") & (derived["seed"] == 0)]
+    assert dict(zip(darts["rule"], darts["cell"], strict=True)) == record.derived
+    assert derived["truth/cifar10/test"].notna().all()
+    assert set(derived.loc[derived["variant"] == "random-search", "rule"]) == {"best"}

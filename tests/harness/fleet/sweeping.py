@@ -1,0 +1,53 @@
+"""A project of tiny runs to sweep, without the report."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from harness.fleet import dvc_stages
+from harness.images.decoded import IMAGES, decode, write_cached
+from harness.settings.protocol import load_board
+from harness.truth.sources import import_truth
+from pipelines.code import main as write_code_versions
+from tests.conftest import copy_project, write_params
+
+STAND_INS = """\
+  lookup:
+    cmd: ls -R runs > found.txt
+    deps: [runs]
+    outs: [found.txt]
+
+  theory:
+    cmd: echo theory > theory.txt
+    outs: [theory.txt]
+"""
+"""For the stages that come after the runs."""
+
+
+def prepare_sweep(folder: Path, params: dict[str, Any]) -> None:
+    """Make a project in the current folder whose data, code and truth are up to date and that has no run."""
+    copy_project(folder)
+    write_params(folder, params)
+    stages = folder / "dvc.yaml"
+    text = stages.read_text()
+    stages.write_text(text[: text.index("  lookup:")] + STAND_INS)
+    board = load_board()
+    write_cached(IMAGES, decode(board.chosen.data))
+    import_truth(board.truth)
+    write_code_versions()
+    dvc_stages.commit(*dvc_stages.FIRST)
+
+
+def dvc(*arguments: str) -> str:
+    """Run DVC in the current folder and return what it prints."""
+    return subprocess.run(["dvc", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def forget_stages(*prefixes: str) -> None:
+    """Remove from dvc.lock the stages whose names begin so."""
+    path, kept, keep = Path("dvc.lock"), "", True
+    for line in path.read_text().splitlines(keepends=True):
+        if line.startswith("  ") and line[2] != " ":
+            keep = not line[2:].startswith(prefixes)
+        kept += line if keep else ""
+    path.write_text(kept)

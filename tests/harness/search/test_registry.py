@@ -1,0 +1,36 @@
+import pytest
+
+from harness.base.errors import UserError
+from harness.search import registry
+from harness.settings.protocol import Board, validate
+from tests.conftest import tiny_params
+
+
+def board(**changes) -> Board:
+    return validate(Board, tiny_params(**changes), where="params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"reference": "dart"}, "reference: there is no variant 'dart', did you mean 'darts'?"),
+        ({"variants": {"dart": {}}}, "there is no variant 'dart', did you mean 'darts'?"),
+        ({"variants": {"random-search": {}}, "baselines": {}}, "'random-search' is a baseline"),
+        ({"variants": {}, "baselines": {"darts": {}}}, "'darts' is a search variant"),
+        (
+            {"variants": {"darts-2nd": {"radios": 1}}},
+            "variants.darts-2nd: unknown key 'radios', did you mean 'radius'?",
+        ),
+        ({"variants": {"darts-2nd": {"radius": -1}}}, "variants.darts-2nd: radius: input should be greater than 0"),
+        ({"baselines": {"random-search": {"evaluations": 0}}}, "baselines.random-search: evaluations"),
+    ],
+)
+def test_mistakes_on_the_board_are_found_before_anything_runs(changes, sentence) -> None:
+    with pytest.raises(UserError) as caught:
+        registry.check_board(board(**changes))
+    assert sentence in str(caught.value)
+
+
+def test_settings_of_a_silent_board_are_the_defaults() -> None:
+    settings = registry.settings_of(board(variants={"darts-2nd": {}}), "darts-2nd")
+    assert settings.model_dump() == {"radius": 0.01}
