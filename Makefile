@@ -3,7 +3,7 @@
 # make slow    the tests that take longer than a minute each
 # make torture half an hour of kills, full disks and damaged files; ends with a table of what was survived
 # make test-latest  the tests, with the newest dependencies that pyproject.toml allows, in an environment of their own
-# make lint    style and types
+# make lint    style, types and which way imports go
 # Needs Python 3.11 or newer, make and git; makes .venv first when it is missing.
 
 PYTHON ?= python3
@@ -43,6 +43,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .venv/installed: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,6 +1,6 @@
 """DARTS, first order: the reference that every other variant is a difference from."""
 
-from harness.search.variant import Variant
+from harness.api import Variant
 
 
 class Darts(Variant):

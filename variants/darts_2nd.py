@@ -2,9 +2,7 @@
 
 from pydantic import Field
 
-from harness.estimators import hypergradient
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Variant
+from harness.api import Architecture, StepView, Variant, unrolled
 
 
 class DartsSecondOrder(Variant):
@@ -25,10 +23,10 @@ class DartsSecondOrder(Variant):
         radius: float = Field(default=0.01, gt=0)
         """R times the norm of the validation gradient: the paper's 0.01."""
 
-    def alpha_gradient(self, step: Step) -> Architecture:
+    def alpha_gradient(self, step: StepView) -> Architecture:
         """Return equation 7, with equation 8 for its second term."""
         weights = self.protocol.weights
-        return hypergradient.unrolled(
+        return unrolled(
             step.train_loss,
             step.valid_loss,
             step.weights,

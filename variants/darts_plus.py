@@ -1,16 +1,23 @@
 """DARTS+: stop the search before skip connections take over."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, StrictInt
 
-from harness.search.derivation import argmax_cell
-from harness.search.variant import Continue, Decision, Stop, Variant
-from harness.settings.protocol import Protocol
-from harness.space.cell import CONV1, CONV3, OPERATIONS, SKIP, Cell
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
+from harness.api import (
+    CONV1,
+    CONV3,
+    OPERATIONS,
+    SKIP,
+    Cell,
+    Continue,
+    Decision,
+    Protocol,
+    SearchView,
+    Stop,
+    Variant,
+    argmax_cell,
+)
 
 LEARNABLE = [OPERATIONS.index(CONV1), OPERATIONS.index(CONV3)]
 
@@ -52,7 +59,7 @@ class DartsPlus(Variant):
         self._ranking: list[bool] = []
         self._unchanged = 0
 
-    def end_of_epoch(self, search: "Search") -> Decision:
+    def end_of_epoch(self, search: SearchView) -> Decision:
         """Stop where the rule applies, from `earliest_stop` on."""
         op_weights = search.derived_op_weights()
         if self.settings.criterion == "skip-count":
@@ -78,7 +85,7 @@ class DartsPlus(Variant):
             return None
         return f"ranking of the convolutions unchanged for {self._unchanged} epochs"
 
-    def derive(self, search: "Search") -> Cell:
+    def derive(self, search: SearchView) -> Cell:
         """Return the last cell below the limit of skip connections; the current one by the other rule, or if none."""
         return Cell.from_string(self._admissible) if self._admissible else super().derive(search)
 

@@ -8,8 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
-from harness.search.variant import Architecture, Moment, Phase, Variant
-from harness.settings.protocol import AlphaSettings
+from harness.api import AlphaSettings, Architecture, Moment, Phase, Variant
 
 SMALLEST = 1e-6
 """Least concentration: draws at zero are not defined."""

@@ -1,22 +1,30 @@
 """DrNAS, progressive: partial channels that grow once, when the weakest operations are dropped."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.networks.net2wider import widen
-from harness.networks.supernet import EVERY_OPERATION, Controls, SupernetSpec
-from harness.search.stages import Stages, keep_largest
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Continue, Decision, Moment, Phase, Rebuild
-from harness.settings.protocol import Protocol
+from harness.api import (
+    EVERY_OPERATION,
+    Architecture,
+    Continue,
+    Controls,
+    Decision,
+    Moment,
+    Phase,
+    Protocol,
+    Rebuild,
+    SearchView,
+    Stages,
+    StepView,
+    SupernetSpec,
+    keep_largest,
+    widen,
+)
 from variants.drnas import Drnas
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
 
 CHANNEL_DIVISORS = (4, 2)
 """K of each stage."""
@@ -77,13 +85,13 @@ class DrnasProgressive(Drnas):
         """Return the operations that are left."""
         return Controls(active=self._active)
 
-    def alpha_gradient(self, step: Step) -> Architecture | None:
+    def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return the pathwise gradient, and none while a stage warms up."""
         if self._stages.share(self._stage, step.moment(Phase.ALPHA)) < self.settings.warm_up:
             return None
         return super().alpha_gradient(step)
 
-    def end_of_epoch(self, search: "Search") -> Decision:
+    def end_of_epoch(self, search: SearchView) -> Decision:
         """Begin the second stage in the middle: fewer operations on more channels."""
         if not self._stages.ends_with(self._stage, search.epoch):
             return Continue()

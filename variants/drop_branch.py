@@ -5,9 +5,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from harness.networks.supernet import Controls
-from harness.search.variant import Architecture, Moment, Phase, Variant
-from harness.space.cell import EDGES, OPERATIONS, SKIP
+from harness.api import EDGES, OPERATIONS, SKIP, Architecture, Controls, Moment, Phase, Variant
 
 
 class DropBranch(Variant):

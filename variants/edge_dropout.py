@@ -8,12 +8,19 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from harness.networks.supernet import Controls, nonzero_operations
-from harness.search.relaxations import running_sums
-from harness.search.variant import Architecture, Moment, Phase, Variant
-from harness.settings.protocol import Protocol
-from harness.settings.protocol import Settings as BaseSettings
-from harness.space.cell import EDGES, OPERATIONS, SKIP
+from harness.api import (
+    EDGES,
+    OPERATIONS,
+    SKIP,
+    Architecture,
+    Controls,
+    Moment,
+    Phase,
+    Protocol,
+    Variant,
+    nonzero_operations,
+    running_sums,
+)
 
 SKIP_COLUMN = OPERATIONS.index(SKIP)
 
@@ -39,7 +46,7 @@ class EdgeDropout(Variant):
         "1 - q, so that the mean output is that of DARTS.",
     )
 
-    class Settings(BaseSettings):
+    class Settings(Variant.Settings):
         """Settings of the dropout."""
 
         mode: Literal["skip_mask", "drop_edge", "seed_single_path"] = "skip_mask"

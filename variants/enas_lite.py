@@ -7,12 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.estimators import hypergradient
-from harness.search.derivation import gumbel_cells
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Moment, Phase, Variant
-from harness.settings.protocol import Protocol
-from harness.space.cell import Cell
+from harness.api import Architecture, Cell, Moment, Phase, Protocol, StepView, Variant, gradient, gumbel_cells
 from variants.rsps import RandomSearchWithSharing, one_hot
 
 
@@ -66,16 +61,16 @@ class EnasLite(RandomSearchWithSharing):
         probabilities = torch.softmax(architecture["alpha"].detach(), dim=-1).cpu().double().numpy()
         return gumbel_cells(probabilities, count, generator)
 
-    def alpha_gradient(self, step: Step) -> Architecture:
+    def alpha_gradient(self, step: StepView) -> Architecture:
         """Return the policy gradient of one drawn cell."""
         (cell,) = self.draw_cells(step.architecture, step.moment(Phase.ALPHA).stream("rewarded-cell"), 1)
         advantage = self._advantage(self._reward(step, cell))
         logarithms = torch.log_softmax(step.architecture["alpha"], dim=-1)
         chosen = (one_hot(cell).to(logarithms.device) * logarithms).sum()
         entropy = -(logarithms.exp() * logarithms).sum()
-        return hypergradient.gradient(-advantage * chosen - self.settings.entropy_weight * entropy, step.architecture)
+        return gradient(-advantage * chosen - self.settings.entropy_weight * entropy, step.architecture)
 
-    def _reward(self, step: Step, cell: Cell) -> float:
+    def _reward(self, step: StepView, cell: Cell) -> float:
         search, images = step.search, len(step.valid_batch[1])
         reward = search.one_shot_accuracy(search.one_hot(cell), [step.valid_batch]) / 100
         search.meter.count("valid/correct", reward * images)

@@ -4,8 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.search.variant import Architecture, Moment, Variant
-from harness.space.cell import OPERATIONS
+from harness.api import OPERATIONS, Architecture, Moment, Variant
 
 
 class Orthogonal(Variant):

@@ -1,17 +1,10 @@
 """OStr-DARTS: the supernet of DARTS, read by the strength of its operations instead of alpha."""
 
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from harness.search.derivation import argmax_without_none
-from harness.search.operation_strength import operation_strength
-from harness.search.variant import Variant
-from harness.space.cell import Cell
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
+from harness.api import Cell, SearchView, Variant, argmax_without_none, operation_strength
 
 
 class OStrDarts(Variant):
@@ -37,7 +30,7 @@ class OStrDarts(Variant):
         absolute_in_cells: bool = False
         """Sum the magnitudes of the cells' effects, so that effects of opposite sign do not cancel."""
 
-    def derive(self, search: "Search") -> Cell:
+    def derive(self, search: SearchView) -> Cell:
         """Return the strongest operation of each edge."""
         batches = search.data.evaluation_batches("valid", search.data.batch_size)
         some = islice(batches, self.settings.batches)

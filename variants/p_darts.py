@@ -2,22 +2,32 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, StrictInt
 from torch import Tensor
 
-from harness.networks.supernet import EVERY_OPERATION, Controls, SupernetSpec
-from harness.search.derivation import skip_cap
-from harness.search.stages import Stages, keep_largest
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Continue, Decision, Moment, Phase, Rebuild, Variant
-from harness.settings.protocol import Protocol
-from harness.space.cell import EDGES, Cell
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
+from harness.api import (
+    EDGES,
+    EVERY_OPERATION,
+    Architecture,
+    Cell,
+    Continue,
+    Controls,
+    Decision,
+    Moment,
+    Phase,
+    Protocol,
+    Rebuild,
+    SearchView,
+    Stages,
+    StepView,
+    SupernetSpec,
+    Variant,
+    keep_largest,
+    skip_cap,
+)
 
 PROPORTIONS = {"paper": (1, 1, 1), "growing": (8, 25, 50)}
 DEPTHS = (1 / 5, 3 / 5, 1.0)
@@ -104,13 +114,13 @@ class PDarts(Variant):
             masks.append(mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate).movedim(-1, 2))
         return tuple(masks)
 
-    def alpha_gradient(self, step: Step) -> Architecture | None:
+    def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return the first-order gradient, and none while a stage warms up."""
         if self._stages.share(self._stage, step.moment(Phase.ALPHA)) < self.settings.warm_up:
             return None
         return super().alpha_gradient(step)
 
-    def end_of_epoch(self, search: "Search") -> Decision:
+    def end_of_epoch(self, search: SearchView) -> Decision:
         """Begin the next stage where one ends: fewer operations, more cells, fresh weights and alpha."""
         if not self._stages.ends_with(self._stage, search.epoch):
             return Continue()
@@ -118,11 +128,11 @@ class PDarts(Variant):
         self._stage += 1
         return Rebuild(self._spec(), epochs=self._stages.lengths[self._stage])
 
-    def derive(self, search: "Search") -> Cell:
+    def derive(self, search: SearchView) -> Cell:
         """Return the argmax cell with at most M skip connections."""
         return skip_cap(search.derived_op_weights(), self.settings.max_skips)
 
-    def derived_cells(self, search: "Search") -> dict[str, Cell]:
+    def derived_cells(self, search: SearchView) -> dict[str, Cell]:
         """Return the cell with one skip connection at most, the count that most of the best cells have."""
         return {"skip-cap-1": skip_cap(search.derived_op_weights(), 1)}
 

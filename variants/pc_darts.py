@@ -6,10 +6,7 @@ import torch
 from pydantic import Field, StrictBool, StrictInt
 from torch import Tensor
 
-from harness.networks.supernet import Controls, SupernetSpec
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Moment, Phase, Variant
-from harness.space.cell import EDGES
+from harness.api import EDGES, Architecture, Controls, Moment, Phase, StepView, SupernetSpec, Variant
 
 
 class PcDarts(Variant):
@@ -68,7 +65,7 @@ class PcDarts(Variant):
             return torch.arange(shape[-1], device=moment.device).expand(shape)
         return moment.on_device(moment.stream(f"channels/{moment.phase.value}").random(shape))
 
-    def alpha_gradient(self, step: Step) -> Architecture | None:
+    def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return the first-order gradient, and none during the warm-up."""
         if step.moment(Phase.ALPHA).progress < self.settings.warm_up:
             return None

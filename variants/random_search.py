@@ -1,7 +1,6 @@
 """Random search: the control for every search that claims to be one."""
 
-from harness.search.baseline import Baseline
-from harness.space.cell import Cell, random_cell
+from harness.api import Baseline, Cell, random_cell
 
 
 class RandomSearch(Baseline):

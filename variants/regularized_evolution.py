@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from harness.search.baseline import Baseline
-from harness.space.cell import EDGES, OPERATIONS, Cell, random_cell
+from harness.api import EDGES, OPERATIONS, Baseline, Cell, random_cell
 
 
 class RegularizedEvolution(Baseline):

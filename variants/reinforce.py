@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from harness.search.baseline import Baseline
-from harness.space.cell import EDGES, OPERATIONS, Cell
+from harness.api import EDGES, OPERATIONS, Baseline, Cell
 
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPSILON = 1e-8

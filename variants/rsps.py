@@ -8,15 +8,23 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from harness.networks.supernet import Controls, nonzero_operations
-from harness.search.loop import Search
-from harness.search.operation_strength import best_of_k
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Moment, Phase, Variant
-from harness.settings.protocol import Protocol
-from harness.settings.protocol import Settings as BaseSettings
-from harness.settings.strategy import Strategy
-from harness.space.cell import EDGES, OPERATIONS, Cell, random_cell
+from harness.api import (
+    EDGES,
+    OPERATIONS,
+    Architecture,
+    Cell,
+    Controls,
+    Moment,
+    Phase,
+    Protocol,
+    SearchView,
+    StepView,
+    Strategy,
+    Variant,
+    best_of_k,
+    nonzero_operations,
+    random_cell,
+)
 
 
 class RandomSearchWithSharing(Variant):
@@ -38,7 +46,7 @@ class RandomSearchWithSharing(Variant):
     )
     passes_per_step = 1.0
 
-    class Settings(BaseSettings):
+    class Settings(Variant.Settings):
         """How the answer is chosen."""
 
         candidates: int = Field(default=100, ge=1)
@@ -55,7 +63,7 @@ class RandomSearchWithSharing(Variant):
         """Return nothing: there is no alpha."""
         return {}
 
-    def alpha_gradient(self, step: Step) -> Architecture | None:
+    def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return None: there is no alpha step."""
         return None
 
@@ -87,7 +95,7 @@ class RandomSearchWithSharing(Variant):
             return super().controls(architecture, moment)
         return Controls(active=nonzero_operations(one_hot(self.cell_of_step(architecture, moment))))
 
-    def derive(self, search: Search) -> Cell:
+    def derive(self, search: SearchView) -> Cell:
         """Return the candidate with the best one-shot accuracy."""
         generator = search.moment(Phase.DERIVE).stream("candidates")
         cells = self.draw_cells(search.architecture, generator, self.settings.candidates)

@@ -7,8 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.search.variant import Architecture, Moment, Variant
-from harness.space.cell import OPERATIONS, SKIP
+from harness.api import OPERATIONS, SKIP, Architecture, Moment, Variant
 
 SKIP_COLUMN = OPERATIONS.index(SKIP)
 

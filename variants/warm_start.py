@@ -6,9 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Moment, Phase, Variant
-from harness.space.cell import EDGES, KERNEL_AREA, OPERATIONS
+from harness.api import EDGES, KERNEL_AREA, OPERATIONS, Architecture, Moment, Phase, StepView, Variant
 
 
 class WarmStart(Variant):
@@ -42,7 +40,7 @@ class WarmStart(Variant):
         shares = torch.tensor(mixed, dtype=torch.float64) / sum(mixed)
         return shares.expand(len(EDGES), -1)
 
-    def alpha_gradient(self, step: Step) -> Architecture | None:
+    def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return the first-order gradient, and none during the warm-up."""
         if step.moment(Phase.ALPHA).progress < self.settings.warm_up:
             return None

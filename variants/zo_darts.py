@@ -7,16 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.estimators import hypergradient
-from harness.search.steps import Step
-from harness.search.variant import Architecture, Phase, Variant
-from harness.settings.protocol import AlphaSettings
+from harness.api import AlphaSettings, Architecture, Phase, StepView, Variant, zeroth_order
 
 
 class Twin:
     """A second set of weights that is trained as the search's own, but at alpha + mu z."""
 
-    def __init__(self, step: Step, direction: Architecture, mu: Tensor):
+    def __init__(self, step: StepView, direction: Architecture, mu: Tensor):
         """Start from the current weights and the current state of their optimiser."""
         self.direction = direction
         self.mu = mu
@@ -28,7 +25,7 @@ class Twin:
         self.optimizer = torch.optim.SGD(self.weights.values())
         self.optimizer.load_state_dict(copy.deepcopy(step.search.weight_optimizer.state_dict()))
 
-    def follow(self, step: Step) -> None:
+    def follow(self, step: StepView) -> None:
         """Make the weight step of this batch: same rate, momentum, weight decay, clipping and controls."""
         loss = step.train_loss(self.weights, self.architecture)
         gradients = torch.autograd.grad(loss, list(self.weights.values()), allow_unused=True)
@@ -106,25 +103,25 @@ class ZoDarts(Variant):
         own = self.settings
         return settings.model_copy(update={"lr": own.alpha_lr or own.steps * settings.lr})
 
-    def before_weight_step(self, step: Step) -> None:
+    def before_weight_step(self, step: StepView) -> None:
         """Draw a direction and start a twin, if there is none."""
         if self._twin is None:
             norm = torch.nn.utils.get_total_norm([value.detach() for value in step.architecture.values()])
             mu = (self.settings.mu_scale * norm.double()).clamp(min=self.settings.mu_floor)
             self._twin = Twin(step, unit_direction(step), mu)
 
-    def after_weight_step(self, step: Step) -> None:
+    def after_weight_step(self, step: StepView) -> None:
         """Let the twin make the same step."""
         assert self._twin is not None
         self._twin.follow(step)
 
-    def alpha_gradient(self, step: Step) -> Architecture | None:
+    def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return G once the twin has made its T steps, and end the twin."""
         twin = self._twin
         if twin is None or twin.steps < self.settings.steps:
             return None
         self._twin = None
-        return hypergradient.zeroth_order(
+        return zeroth_order(
             step.valid_loss, step.weights, twin.weights, step.architecture, direction=twin.direction, mu=twin.mu
         )
 
@@ -137,7 +134,7 @@ class ZoDarts(Variant):
         self._twin = state["twin"] and Twin.restored(state["twin"])
 
 
-def unit_direction(step: Step) -> Architecture:
+def unit_direction(step: StepView) -> Architecture:
     """Draw z uniformly from the unit sphere of all architecture parameters together."""
     moment = step.moment(Phase.WEIGHTS)
     random = moment.stream("direction")

@@ -5,8 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from harness.search.relaxations import sparsemax
-from harness.search.variant import Architecture, Moment
+from harness.api import Architecture, Moment, sparsemax
 from variants.zo_darts import ZoDarts
 
 

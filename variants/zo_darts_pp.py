@@ -1,18 +1,25 @@
 """ZO-DARTS++: ZO-DARTS+ with a cell of its own in each stage and a penalty on the network's size."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.search.derivation import argmax_cell
-from harness.search.variant import Architecture, Moment, Phase
-from harness.space.cell import CONV3, EDGES, KERNEL_AREA, OPERATIONS, Cell, Shape
+from harness.api import (
+    CONV3,
+    EDGES,
+    KERNEL_AREA,
+    OPERATIONS,
+    Architecture,
+    Cell,
+    Moment,
+    Phase,
+    SearchView,
+    Shape,
+    argmax_cell,
+)
 from variants.zo_darts_plus import ZoDartsPlus
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
 
 STAGES = 3
 
@@ -74,7 +81,7 @@ class ZoDartsPlusPlus(ZoDartsPlus):
         largest = len(EDGES) * sizes[:, OPERATIONS.index(CONV3)].sum()
         return (stages * sizes[:, None, :]).sum() / largest
 
-    def derived_cells(self, search: "Search") -> dict[str, Cell]:
+    def derived_cells(self, search: SearchView) -> dict[str, Cell]:
         """Return the cell of each stage."""
         with torch.no_grad():
             stages = super().op_weights(search.architecture, search.moment(Phase.DERIVE))

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from harness.base.errors import UserError
 
+STATE = Path(".dartsboard")
+"""Where the project keeps what is neither input nor result: checkpoints, locks, compiled code."""
+
 PARTIAL = ".partial"
 """How names end of what is not yet, or no longer, in its place."""
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.base.files import whole_file
+from harness.base.files import STATE, whole_file
 from harness.board.search_size import cost_settings, image_form
-from harness.records.checkpoint import STATE
 from harness.search import registry
 from harness.settings.protocol import Board, Protocol, content_hash
 

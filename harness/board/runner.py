@@ -15,10 +15,11 @@ from filelock import FileLock, Timeout
 
 from harness.base.determinism import deterministic_algorithms
 from harness.base.errors import UserError, in_one_line
+from harness.base.files import STATE
 from harness.board.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
 from harness.images.decoded import IMAGES, ImageArrays, check_cached, data_hash, load_cached
 from harness.records import record
-from harness.records.checkpoint import STATE, Checkpoints, Progress
+from harness.records.checkpoint import Checkpoints, Progress
 from harness.records.environment import current_environment
 from harness.records.record import Record, Status, read_record, read_whole_run, run_folder, write_run
 from harness.search import baseline, registry

@@ -11,10 +11,10 @@ import pandas as pd
 from harness.base.errors import UserError
 from harness.board.runner import fingerprint, is_running
 from harness.records.checkpoint import unfinished
+from harness.records.in_progress import InProgress
 from harness.records.record import RUNS, read_whole_run, run_folder
 from harness.search import registry
 from harness.settings.protocol import Board
-from harness.tracking.shown_run import InProgress
 
 State = Literal["done", "stopped", "diverged", "failed", "stale", "running", "interrupted", "missing", "damaged"]
 """`stale`: the record belongs to other settings, data or code. `interrupted`: died, and will resume."""

@@ -5,28 +5,15 @@ whose exact hyper-gradient is known. Weights and architecture are dictionaries o
 writes to a tensor it was given, so weights are bit-identical afterwards.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-Tensors = Mapping[str, Tensor]
+from harness.base.named_tensors import Tensors, constant, gradient
+
 Loss = Callable[[Tensors, Tensors], Tensor]
 """(weights, architecture) -> scalar loss."""
-
-
-def gradient(loss: Tensor, inputs: Tensors, *, retain_graph: bool = False) -> dict[str, Tensor]:
-    """Return d loss / d inputs by name; zero where the loss does not depend on an input."""
-    gradients = torch.autograd.grad(loss, list(inputs.values()), allow_unused=True, retain_graph=retain_graph)
-    return {
-        name: torch.zeros_like(value) if found is None else found
-        for (name, value), found in zip(inputs.items(), gradients, strict=True)
-    }
-
-
-def constant(tensors: Tensors) -> dict[str, Tensor]:
-    """Return the same values as constants: what a loss is not differentiated by costs nothing."""
-    return {name: value.detach() for name, value in tensors.items()}
 
 
 def first_order(valid_loss: Loss, weights: Tensors, architecture: Tensors) -> dict[str, Tensor]:

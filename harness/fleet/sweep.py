@@ -17,13 +17,14 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from harness.base.errors import UserError
+from harness.base.files import STATE
 from harness.base.processes import Background
 from harness.base.progress import duration
 from harness.fleet import dvc_stages
 from harness.fleet.engine import Store, Task
 from harness.fleet.engines import check_engine, create_engine
 from harness.fleet.sweep_display import State, SweepDisplay, Working, show_sweep
-from harness.records.checkpoint import STATE, Checkpoints
+from harness.records.checkpoint import Checkpoints
 from harness.settings.protocol import Board, load_board
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.base.errors import UserError
+from harness.base.files import STATE
 from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
-from harness.records.checkpoint import STATE
 from harness.space.cell import CONV1
 
 CACHE = STATE / "compiled"

@@ -15,20 +15,17 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.func import functional_call
 
 from harness.base.collector import collector_paused
 from harness.base.errors import UserError
-from harness.estimators.hypergradient import Tensors
+from harness.base.named_tensors import Tensors
 from harness.networks.compiled import is_regular
-
-if TYPE_CHECKING:
-    from harness.networks.supernet import Controls, Supernet
+from harness.networks.supernet import Controls, Supernet, with_weights
 
 LIMIT = 8
 """Kinds of passes of one supernet that are kept as graphs."""
@@ -94,7 +91,7 @@ class GraphedPasses:
 
     recorder: type[Graphs] = CudaGraphs
 
-    def __init__(self, supernet: "Supernet"):
+    def __init__(self, supernet: Supernet):
         """Know the supernet; nothing is recorded yet."""
         self.supernet = supernet
         self._own = {name: weight.data_ptr() for name, weight in supernet.weights.items()}
@@ -103,7 +100,7 @@ class GraphedPasses:
         self._known: dict[Hashable, _Pass] = {}
         self._turn = _Turn()
 
-    def __call__(self, weights: Tensors, images: Tensor, op_weights: Tensor, controls: "Controls") -> Tensor:
+    def __call__(self, weights: Tensors, images: Tensor, op_weights: Tensor, controls: Controls) -> Tensor:
         """Return the logits of the supernet with these weights: the same numbers, differentiable once."""
         inputs = {"images": images, "op_weights": op_weights, **_tensors_of(controls), **_prefixed(weights)}
         differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in inputs.values())
@@ -122,7 +119,7 @@ class GraphedPasses:
         logits: Tensor = _Replay.apply(self._known[kind], *inputs.values())
         return logits
 
-    def _kind(self, inputs: Tensors, controls: "Controls", own: bool) -> Hashable:
+    def _kind(self, inputs: Tensors, controls: Controls, own: bool) -> Hashable:
         """Return all that a recording depends on, beside the numbers in its tensors."""
         layouts = tuple((name, one.shape, one.stride(), one.dtype, one.requires_grad) for name, one in inputs.items())
         device = inputs["images"].device.type
@@ -138,11 +135,11 @@ class _Pass:
 
     def __init__(
         self,
-        supernet: "Supernet",
+        supernet: Supernet,
         turn: _Turn,
         graphs: Graphs,
         inputs: Tensors,
-        controls: "Controls",
+        controls: Controls,
         own_weights: bool,
     ):
         self._supernet = supernet
@@ -160,12 +157,12 @@ class _Pass:
             self._gradients = self._backward(logits, self._slope)
         self._logits = logits.detach()
 
-    def _warm_up(self, graphs: Graphs, controls: "Controls") -> None:
+    def _warm_up(self, graphs: Graphs, controls: Controls) -> None:
         with graphs.warm_up():
             logits = self._forward(controls)
             self._backward(logits, torch.ones_like(logits))
 
-    def _forward(self, controls: "Controls") -> Tensor:
+    def _forward(self, controls: Controls) -> Tensor:
         held = replace(controls, **_controls_from(self._inputs, controls))
         weights = {name.removeprefix(WEIGHT): one for name, one in self._inputs.items() if name.startswith(WEIGHT)}
         images, op_weights = self._inputs["images"], self._inputs["op_weights"]
@@ -235,7 +232,7 @@ def _prefixed(weights: Tensors) -> dict[str, Tensor]:
     return {f"{WEIGHT}{name}": weight for name, weight in weights.items()}
 
 
-def _tensors_of(controls: "Controls") -> dict[str, Tensor]:
+def _tensors_of(controls: Controls) -> dict[str, Tensor]:
     """Return the tensors of the controls by name; those of a tuple by name and number."""
     found = {}
     for field in fields(controls):
@@ -247,7 +244,7 @@ def _tensors_of(controls: "Controls") -> dict[str, Tensor]:
     return found
 
 
-def _controls_from(inputs: Tensors, controls: "Controls") -> dict[str, Any]:
+def _controls_from(inputs: Tensors, controls: Controls) -> dict[str, Any]:
     """Return the fields of the controls that hold tensors, with the tensors of `inputs`."""
     held: dict[str, Any] = {field.name: inputs[field.name] for field in fields(controls) if field.name in inputs}
     if controls.skip_masks is not None:
@@ -269,14 +266,6 @@ def _statistics_kept(norms: Sequence[nn.BatchNorm2d]) -> Iterator[None]:
     finally:
         for buffer, value in kept:
             buffer.copy_(value)
-
-
-def with_weights(
-    supernet: "Supernet", weights: Tensors, images: Tensor, op_weights: Tensor, controls: "Controls"
-) -> Tensor:
-    """Run the supernet kernel by kernel, with weights in the place of its own."""
-    logits: Tensor = functional_call(supernet, dict(weights), (images, op_weights, controls))
-    return logits
 
 
 def check_cuda(device: torch.device) -> None:

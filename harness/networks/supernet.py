@@ -4,7 +4,7 @@ Liu, Simonyan and Yang, DARTS, ICLR 2019, equation 2, on the space of NAS-Bench-
 operations on its source, each times its op weight; a node is the sum of its edges. Alpha is no parameter here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,8 +16,8 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from harness.base.errors import UserError
+from harness.base.named_tensors import Tensors
 from harness.networks.compiled import CompiledCells, plain
-from harness.networks.cuda_graphs import GraphedPasses
 from harness.networks.layers import Head, Reduction, Stem, tracked_norms
 from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
 from harness.space.cell import EDGES, OPERATIONS, Shape
@@ -104,6 +104,10 @@ def nonzero_operations(op_weights: Tensor) -> tuple[tuple[bool, ...], ...]:
     return tuple(tuple(row) for row in weighed.tolist())
 
 
+Passes = Callable[[Tensors, Tensor, Tensor, Controls], Tensor]
+"""(weights, images, op weights, controls) -> logits."""
+
+
 class Supernet(nn.Module):
     """Stem, three stages of N search cells with reductions between, head."""
 
@@ -115,7 +119,7 @@ class Supernet(nn.Module):
         self.checkpointing = spec.gradient_checkpointing
         self.compiled: CompiledCells | None = None
         """Runs the cells in the place of PyTorch's operators one by one."""
-        self.graphs: GraphedPasses | None = None
+        self.graphs: Passes | None = None
         """Runs the passes of a step in the place of kernels one by one."""
         shape = spec.shape
         self.stem = Stem(shape)
@@ -189,6 +193,14 @@ class Supernet(nn.Module):
                 own = op_weights[first : first + shape.cells_per_stage].unbind()
                 prepared += [OpWeights(matrix, selected) for matrix in own]
         return prepared
+
+
+def with_weights(
+    supernet: Supernet, weights: Tensors, images: Tensor, op_weights: Tensor, controls: Controls
+) -> Tensor:
+    """Run the supernet kernel by kernel, with weights in the place of its own."""
+    logits: Tensor = functional_call(supernet, dict(weights), (images, op_weights, controls))
+    return logits
 
 
 def _checkpointed(cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:

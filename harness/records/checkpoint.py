@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.base.files import whole_file
+from harness.base.files import STATE, whole_file
 
-STATE = Path(".dartsboard")
 CHECKPOINTS = STATE / "checkpoints"
 KEPT = 2
 FRESH_SECONDS = 1.0

@@ -1,17 +1,14 @@
 """Alpha and the op weights as rows of alpha.parquet."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from harness.search.variant import Phase
+from harness.search.variant import Phase, SearchView
 from harness.space.cell import EDGE_NAMES, OPERATIONS
 
-if TYPE_CHECKING:
-    from harness.search.loop import Search
 
-
-def alpha_rows(search: "Search") -> list[dict[str, Any]]:
+def alpha_rows(search: SearchView) -> list[dict[str, Any]]:
     """Return a row for each group of cells, edge and operation; none for a method without alpha.
 
     Cells that share their alpha are one group: `all`, or `stage 1` to `stage 3`.

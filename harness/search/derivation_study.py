@@ -1,18 +1,15 @@
 """Further ways to read a cell off a finished search: they draw, or ask the trained supernet."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from harness.base.streams import stream
 from harness.search.derivation import argmax_without_none, gumbel_cells
 from harness.search.operation_strength import best_of_k, operation_strength
+from harness.search.variant import SearchView
 from harness.space.cell import Cell
 
-if TYPE_CHECKING:
-    from harness.search.loop import Search
 
-
-def draw_cells(search: "Search") -> Counter[Cell]:
+def draw_cells(search: SearchView) -> Counter[Cell]:
     """Return cells drawn with the final op weights as probabilities, and how often each came up.
 
     The draws come from a stream of their own, so they move nothing else. A search without alpha has none.
@@ -23,7 +20,7 @@ def draw_cells(search: "Search") -> Counter[Cell]:
     return Counter(gumbel_cells(search.derived_op_weights(), draws, stream(search.seed, "derivation/gumbel")))
 
 
-def studied_cells(search: "Search", draws: Counter[Cell]) -> dict[str, Cell]:
+def studied_cells(search: SearchView, draws: Counter[Cell]) -> dict[str, Cell]:
     """Return the cells of the rules that go beyond the op weights, by the name of the rule.
 
     `gumbel-mode` is the cell drawn most often, the first of equal ones. With `derivation.one_shot`,

@@ -8,24 +8,20 @@ mix all cells, and the gap between mixture and cell would measure them.
 import math
 import time
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.images.batches import Batch
 from harness.networks.supernet import statistics_untouched, twice_differentiable
 from harness.records.record import DIAGNOSTIC_COLUMNS
 from harness.search.derivation import argmax_cell
-from harness.search.steps import Batch
-from harness.search.variant import Phase
+from harness.search.variant import Phase, SearchView
 from harness.space.cell import OPERATIONS, SKIP, Cell
 from harness.space.one_shot_cells import ONE_SHOT_CELLS
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
-
 
 ROWS_AT_ONCE = {"cpu": 10, "cuda": 1}
 """Rows of the Hessian that one backward pass computes, by device: on a CPU more are little faster and take more memory.
@@ -34,7 +30,7 @@ On CUDA the derivative of cuDNN's batch norm asks for a memory format, which no 
 """
 
 
-def measure(search: "Search") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def measure(search: SearchView) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return what is due after the search's last epoch: columns of epochs.parquet, and rows of one_shot.parquet.
 
     What is not due, or what a method has nothing to say about, is NaN.
@@ -59,7 +55,7 @@ def measure(search: "Search") -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return nothing | measures | {"diagnostics_seconds": time.perf_counter() - started}, one_shot
 
 
-def _of_alpha(search: "Search") -> dict[str, Any]:
+def _of_alpha(search: SearchView) -> dict[str, Any]:
     op_weights = search.derived_op_weights()
     cell = str(argmax_cell(op_weights))
     changed = math.nan if search.cell is None else float(flips(search.cell, cell))
@@ -99,7 +95,7 @@ def flips(before: str, after: str) -> int:
     return sum(one != other for one, other in pairs)
 
 
-def discretisation_gap(search: "Search", batch: Batch) -> dict[str, float]:
+def discretisation_gap(search: SearchView, batch: Batch) -> dict[str, float]:
     """Return accuracies (percent) of the shared weights under the op weights and under their argmax cell.
 
     The gap is the first minus the second, in points, without retraining (Zela et al., ICLR 2020, section 3).
@@ -116,7 +112,7 @@ def discretisation_gap(search: "Search", batch: Batch) -> dict[str, float]:
     }
 
 
-def alpha_hessian(search: "Search", batch: Batch) -> np.ndarray | None:
+def alpha_hessian(search: SearchView, batch: Batch) -> np.ndarray | None:
     """Return the Hessian [30, 30] of the validation loss in alpha on one batch (Zela et al., ICLR 2020, section 4).
 
     Where cells or stages have alphas of their own it is that of a common shift of all of them, so that it has one
@@ -154,7 +150,7 @@ def spectrum(hessian: np.ndarray | None) -> dict[str, float]:
     }
 
 
-def layer_alignment(search: "Search", batch: Batch) -> float:
+def layer_alignment(search: SearchView, batch: Batch) -> float:
     """Return the mean cosine, over pairs of cells, of the gradients that each alone gives to the op weights.
 
     Near 1 all cells ask for the same operations, near 0 the first ones drown the others
@@ -177,7 +173,7 @@ def mean_pairwise_cosine(vectors: np.ndarray) -> float:
     return float(np.mean([directions[i] @ directions[j] for i, j in combinations(range(len(vectors)), 2)]))
 
 
-def one_shot_accuracies(search: "Search", batch: Batch) -> list[dict[str, Any]]:
+def one_shot_accuracies(search: SearchView, batch: Batch) -> list[dict[str, Any]]:
     """Return the accuracy (percent) of the shared weights under each cell of the fixed list: rows of one_shot.parquet.
 
     Compared with the truth, they say how well the supernet ranks cells (Yu et al., ICLR 2020).
@@ -189,7 +185,7 @@ def one_shot_accuracies(search: "Search", batch: Batch) -> list[dict[str, Any]]:
     return rows
 
 
-def _loss(search: "Search", op_weights: Tensor, batch: Batch) -> Tensor:
+def _loss(search: SearchView, op_weights: Tensor, batch: Batch) -> Tensor:
     images, labels = batch
     controls = search.variant.controls(search.architecture, search.moment(Phase.DERIVE))
     with statistics_untouched(search.supernet), twice_differentiable(search.supernet):

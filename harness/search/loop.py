@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.base.streams import stream, torch_seed
-from harness.images.batches import SearchData
+from harness.images.batches import Batch, SearchData
 from harness.networks.compiled import CompiledCells
 from harness.networks.cuda_graphs import GraphedPasses
 from harness.networks.supernet import Supernet, SupernetSpec, nonzero_operations, statistics_untouched
@@ -23,7 +23,7 @@ from harness.search import diagnostics
 from harness.search.alpha_rows import alpha_rows
 from harness.search.derivation import CHEAP_RULES
 from harness.search.meter import Meter
-from harness.search.steps import Batch, Step
+from harness.search.steps import Step
 from harness.search.variant import Moment, Phase, Rebuild, Stop, Variant
 from harness.settings.protocol import Protocol
 from harness.space.cell import OPERATIONS, Cell, Shape

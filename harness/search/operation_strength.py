@@ -4,26 +4,22 @@ None of them moves a weight, so all of them can judge the same finished search.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.images.batches import Batch
 from harness.networks.supernet import statistics_untouched
-from harness.search.variant import Phase
+from harness.search.variant import Phase, SearchView
 from harness.space.cell import EDGES, NONE, OPERATIONS, Cell
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
-    from harness.search.steps import Batch
 
 # What a forward pass alone costs, in forward-backward passes.
 FORWARD = 1 / 3
 
 
-def operation_strength(search: "Search", batches: Iterable["Batch"], *, absolute_in_cells: bool = False) -> np.ndarray:
+def operation_strength(search: SearchView, batches: Iterable[Batch], *, absolute_in_cells: bool = False) -> np.ndarray:
     """Return the first-order effect of each operation on the loss, [6, 5] (after Yang et al., OStr-DARTS, 2024).
 
     The loss is linear in an op weight to first order, so removing operation o of edge e from all cells l changes it by
@@ -46,7 +42,7 @@ def operation_strength(search: "Search", batches: Iterable["Batch"], *, absolute
     return torch.stack(strengths).mean(dim=0).cpu().numpy()
 
 
-def removal_effect(search: "Search", batches: Iterable["Batch"]) -> np.ndarray:
+def removal_effect(search: SearchView, batches: Iterable[Batch]) -> np.ndarray:
     """Return how much the loss rises when an operation is removed from all cells, [6, 5]: the mean over batches.
 
     Its op weight is set to zero and the others stay as they are, as in DARTS-PT (Wang et al., ICLR 2021). This is the
@@ -71,7 +67,7 @@ def removal_effect(search: "Search", batches: Iterable["Batch"]) -> np.ndarray:
     return torch.stack(effects).mean(dim=0).cpu().numpy()
 
 
-def best_of_k(search: "Search", cells: Iterable[Cell], batches: Sequence["Batch"]) -> Cell:
+def best_of_k(search: SearchView, cells: Iterable[Cell], batches: Sequence[Batch]) -> Cell:
     """Return the cell with the best one-shot accuracy; the first of equal ones (Dong and Yang, SETN, ICCV 2019).
 
     Every cell is judged by the shared weights on the same batches; a cell that comes twice is judged once.
@@ -81,14 +77,14 @@ def best_of_k(search: "Search", cells: Iterable[Cell], batches: Sequence["Batch"
     return distinct[int(np.argmax(scores))]
 
 
-def _op_weights_of_cells(search: "Search") -> Tensor:
+def _op_weights_of_cells(search: SearchView) -> Tensor:
     """Return the op weights of the derivation, one matrix a cell: [cells, 6, 5], a new tensor."""
     with torch.no_grad():
         op_weights = search.variant.op_weights(search.architecture, search.moment(Phase.DERIVE))
     return op_weights.expand(search.supernet.spec.shape.cells, -1, -1).clone()
 
 
-def _loss(search: "Search", op_weights: Tensor, batch: "Batch") -> Tensor:
+def _loss(search: SearchView, op_weights: Tensor, batch: Batch) -> Tensor:
     images, labels = batch
     controls = search.variant.controls(search.architecture, search.moment(Phase.DERIVE, batch_size=len(labels)))
     with search.arithmetic():

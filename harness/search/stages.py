@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.base.errors import UserError
-
-if TYPE_CHECKING:
-    from harness.search.variant import Moment
+from harness.search.variant import Moment
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Stages:
         """Whether a stage other than the last is over after this many epochs of the search."""
         return stage < len(self.lengths) - 1 and epoch == self.start(stage + 1)
 
-    def share(self, stage: int, moment: "Moment") -> float:
+    def share(self, stage: int, moment: Moment) -> float:
         """Return the share of a stage that is done, from 0 to below 1, in steps."""
         return (moment.epoch - self.start(stage) + moment.step / moment.steps) / self.lengths[stage]
 

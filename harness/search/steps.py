@@ -1,29 +1,22 @@
 """One step of the search: two batches, and pure functions of (weights, architecture) on them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.estimators.hypergradient import Tensors, constant
-from harness.networks.cuda_graphs import with_weights
-from harness.networks.supernet import Controls, statistics_untouched
-from harness.search.variant import Moment, Phase
+from harness.base.named_tensors import Tensors, constant
+from harness.images.batches import Batch
+from harness.networks.supernet import Controls, statistics_untouched, with_weights
+from harness.search.variant import Moment, Phase, SearchView
 from harness.space.cell import EDGES, OPERATIONS, SKIP
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
-
-Batch = tuple[Tensor, Tensor]
-"""Images [batch, channels, height, width] and labels [batch]."""
 
 
 class Step:
     """What a variant's hooks see of the current step."""
 
-    def __init__(self, search: "Search", index: int, train_batch: Batch, valid_batch: Batch):
+    def __init__(self, search: SearchView, index: int, train_batch: Batch, valid_batch: Batch):
         self.search = search
         self.index = index
         self.train_batch = train_batch
@@ -101,7 +94,7 @@ class Step:
         return self._controls[phase]
 
 
-def _with_drop_path(controls: Controls, moment: Moment, search: "Search") -> Controls:
+def _with_drop_path(controls: Controls, moment: Moment, search: SearchView) -> Controls:
     # Drop-path (Larsson et al. 2017; scheduled: Zoph et al. 2018) on every operation but the identity.
     probability = search.protocol.network.drop_path * moment.progress
     if probability == 0:

@@ -5,26 +5,27 @@ estimated, penalties, when to stop or rebuild, how a cell is derived. What it ch
 declares as data, by `supernet_spec` and `controls`.
 """
 
-from collections.abc import Callable, Sequence
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from harness.base.named_tensors import Tensors
 from harness.estimators import hypergradient
-from harness.networks.supernet import Controls, SupernetSpec
+from harness.images.batches import Batch, SearchData
+from harness.networks.supernet import Controls, Supernet, SupernetSpec
 from harness.search.derivation import argmax_cell
+from harness.search.meter import Meter
 from harness.settings.protocol import AlphaSettings, Protocol
 from harness.settings.protocol import Settings as BaseSettings
 from harness.settings.strategy import Strategy
 from harness.space.cell import EDGES, OPERATIONS, Cell
-
-if TYPE_CHECKING:
-    from harness.search.loop import Search
-    from harness.search.steps import Step
 
 Architecture = dict[str, Tensor]
 """The architecture parameters by name: `alpha` [6, 5], and what a variant adds."""
@@ -99,6 +100,80 @@ class Rebuild:
 Decision = Continue | Stop | Rebuild
 
 
+class SearchView(typing.Protocol):
+    """What a hook may see of a running search. It reads; only `passes` and `meter` are there to be added to."""
+
+    variant: "Variant"
+    protocol: Protocol
+    data: SearchData
+    seed: int
+    device: torch.device
+    dtype: torch.dtype
+    epoch: int
+    """Completed epochs."""
+    passes: float
+    """Forward-backward passes of the supernet so far: the cost that tables show."""
+    meter: Meter
+    """What the current epoch adds up."""
+    supernet: Supernet
+    architecture: Architecture
+    weight_optimizer: torch.optim.SGD
+    cell: str | None
+    """The argmax cell at the end of the last epoch."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and alpha are still numbers."""
+
+    def moment(self, phase: Phase, step: int = 0, batch_size: int = 0) -> Moment:
+        """Return where the search stands, for a variant's hooks."""
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """Run the networks in the protocol's precision."""
+
+    def derived_op_weights(self) -> np.ndarray:
+        """Return the op weights [6, 5] that cells are derived from; the mean where cells have their own."""
+
+    def one_hot(self, cell: Cell) -> Tensor:
+        """Return the op weights [6, 5] that select one cell."""
+
+    def one_shot_accuracy(self, op_weights: Tensor, batches: Iterable[Batch]) -> float:
+        """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5]."""
+
+
+class StepView(typing.Protocol):
+    """What a hook may see of the current step: two batches, and pure functions of (weights, architecture) on them."""
+
+    search: SearchView
+    train_batch: Batch
+    valid_batch: Batch
+
+    @property
+    def weights(self) -> Tensors:
+        """The supernet's weights by name."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture parameters by name."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The weights' current learning rate."""
+
+    @property
+    def momentum_buffers(self) -> dict[str, Tensor]:
+        """The weight optimiser's momentum buffers by weight name; a weight that never moved has none."""
+
+    def moment(self, phase: Phase) -> Moment:
+        """Return where the search stands."""
+
+    def train_loss(self, weights: Tensors, architecture: Tensors) -> Tensor:
+        """Return the cross-entropy on this step's training batch."""
+
+    def valid_loss(self, weights: Tensors, architecture: Tensors) -> Tensor:
+        """Return the cross-entropy on this step's validation batch, plus the variant's penalty on alpha."""
+
+
 class Variant:
     """First-order DARTS (Liu, Simonyan and Yang, ICLR 2019). Subclass it and override what differs."""
 
@@ -148,7 +223,7 @@ class Variant:
         """Return the other inputs of a forward pass."""
         return Controls()
 
-    def alpha_gradient(self, step: "Step") -> Architecture | None:
+    def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return the gradient that alpha's optimiser is given, or None for no alpha step."""
         return hypergradient.first_order(step.valid_loss, step.weights, step.architecture)
 
@@ -156,21 +231,21 @@ class Variant:
         """Return a scalar that is added to the validation loss of alpha."""
         return None
 
-    def before_weight_step(self, step: "Step") -> None:
+    def before_weight_step(self, step: StepView) -> None:
         """Act before the network weights move."""
 
-    def after_weight_step(self, step: "Step") -> None:
+    def after_weight_step(self, step: StepView) -> None:
         """Act after the network weights moved."""
 
-    def end_of_epoch(self, search: "Search") -> Decision:
+    def end_of_epoch(self, search: SearchView) -> Decision:
         """Say how the search goes on."""
         return Continue()
 
-    def derive(self, search: "Search") -> Cell:
+    def derive(self, search: SearchView) -> Cell:
         """Return the cell that the finished search answers with."""
         return argmax_cell(search.derived_op_weights())
 
-    def derived_cells(self, search: "Search") -> dict[str, Cell]:
+    def derived_cells(self, search: SearchView) -> dict[str, Cell]:
         """Return cells to record by name beside the answer, for a search that finds more than one."""
         return {}
 

@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from harness.base.named_tensors import Tensors
 from harness.base.streams import stream
 from harness.estimators import hypergradient
-from harness.estimators.hypergradient import Tensors
 from harness.theory.quadratic import Quadratic
 
 CONVERGED = math.inf

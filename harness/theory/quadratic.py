@@ -7,8 +7,8 @@ L_valid(w, a) = 1/2 |w - t|^2 + w' D a + 1/2 q |a|^2. The inner solution is w*(a
 import torch
 from torch import Tensor
 
+from harness.base.named_tensors import Tensors
 from harness.base.streams import stream
-from harness.estimators.hypergradient import Tensors
 
 
 class Quadratic:

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from harness.base.named_tensors import Tensors
 from harness.base.streams import stream, torch_seed
-from harness.estimators.hypergradient import Tensors
 from harness.estimators.implicit_gradient import ImplicitGradient, implicit_gradient
 from harness.networks.supernet import Supernet, SupernetSpec
 from harness.space.cell import EDGES, OPERATIONS, Shape

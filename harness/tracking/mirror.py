@@ -14,12 +14,12 @@ import pandas as pd
 
 from harness.base.errors import UserError
 from harness.base.masking import masked, without_credentials
+from harness.records.in_progress import InProgress
 from harness.records.record import RUNS, read_record, run_folder
 from harness.settings.protocol import Board
 from harness.tracking.shown_run import (
     COMPLETE_TAG,
     KEY_TAG,
-    InProgress,
     MirroredRun,
     Point,
     mirror_of_progress,

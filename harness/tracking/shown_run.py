@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from harness.records.in_progress import InProgress
 from harness.records.record import Record, read_table
 from harness.settings.protocol import Board
 from harness.space.cell import NONE, SKIP, Cell
@@ -50,20 +51,6 @@ class Point(NamedTuple):
     value: float
     time: int
     """Milliseconds since 1970."""
-
-
-@dataclass(frozen=True)
-class InProgress:
-    """A search that has no record yet: it runs, or it died and can be resumed."""
-
-    variant: str
-    seed: int
-    fingerprint: str
-    alive: bool
-    epochs: pd.DataFrame
-    """The rows of epochs.parquet so far."""
-    alpha: pd.DataFrame
-    """The rows of alpha.parquet so far."""
 
 
 @dataclass(frozen=True)

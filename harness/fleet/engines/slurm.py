@@ -19,14 +19,13 @@ from submitit.core.utils import DelayedSubmission, FailedJobError, pickle_load
 from submitit.helpers import clean_env
 
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import whole_file
+from harness.base.files import STATE, whole_file
 from harness.board import runner
 from harness.fleet.engine import Ended, Resources, Task
 from harness.fleet.engines.slurm_options import JobOptions, job_options
 from harness.fleet.engines.slurm_queues import Queue, create_queue
 from harness.fleet.group import Outcome, Run
 from harness.fleet.worker import work
-from harness.records.checkpoint import STATE
 from harness.settings.protocol import load_board
 
 JOBS = STATE / "sweep" / "slurm"

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from harness.base.named_tensors import gradient
 from harness.estimators import hypergradient
 from harness.theory.quadratic import Quadratic
 from tests.harness.estimators.test_hypergradient import TinySearch
@@ -109,7 +110,7 @@ def test_neumann_on_a_supernet_agrees_with_finite_differences() -> None:
         return tiny.loss("valid", weights, architecture)
 
     found = hypergradient.neumann(train, valid, tiny.weights, tiny.architecture, lr=lr, terms=1)["alpha"]
-    v0 = hypergradient.gradient(valid(tiny.weights, tiny.architecture), tiny.weights)
+    v0 = gradient(valid(tiny.weights, tiny.architecture), tiny.weights)
     norm = torch.nn.utils.get_total_norm(v0.values())
 
     def moved_gradient(sign):
@@ -117,7 +118,7 @@ def test_neumann_on_a_supernet_agrees_with_finite_differences() -> None:
             name: (weight + sign * radius / norm * v0[name]).detach().requires_grad_()
             for name, weight in tiny.weights.items()
         }
-        return hypergradient.gradient(train(moved, tiny.architecture), moved)
+        return gradient(train(moved, tiny.architecture), moved)
 
     plus, minus = moved_gradient(1), moved_gradient(-1)
     total = {name: 2 * v0[name] - lr * (plus[name] - minus[name]) * norm / (2 * radius) for name in v0}

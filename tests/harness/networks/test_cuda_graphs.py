@@ -12,8 +12,8 @@ from torch import Tensor
 
 from harness.base.determinism import deterministic_algorithms
 from harness.base.errors import UserError
+from harness.base.named_tensors import constant
 from harness.board.runner import run_search
-from harness.estimators.hypergradient import constant
 from harness.networks import cuda_graphs
 from harness.networks.cuda_graphs import CudaGraphs, GraphedPasses, check_cuda
 from harness.networks.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, statistics_untouched

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.records.in_progress import InProgress
 from harness.records.record import run_folder, write_run
 from harness.space.cell import ALL_SKIP, RESIDUAL
-from harness.tracking.shown_run import COMPLETE_TAG, InProgress, legal_name
+from harness.tracking.shown_run import COMPLETE_TAG, legal_name
 from tests.harness.tracking.runs import (
     EPOCHS,
     RUN_FILES,

@@ -1,0 +1,125 @@
+"""What methods are built from: the only names that Dartsboard promises to keep.
+
+Everything else below `harness` may move between two versions. Built-in methods import from here alone, and so does what
+`dartsboard new-variant` writes.
+"""
+
+from harness.base.errors import UserError
+from harness.base.named_tensors import Tensors, constant, gradient
+from harness.base.streams import stream
+from harness.estimators.hypergradient import Loss, first_order, mixed_product, neumann, unrolled, zeroth_order
+from harness.images.batches import Batch, SearchData
+from harness.networks.net2wider import widen
+from harness.networks.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, nonzero_operations
+from harness.search.baseline import Baseline
+from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
+from harness.search.operation_strength import best_of_k, operation_strength, removal_effect
+from harness.search.relaxations import running_sums, sparsemax
+from harness.search.stages import Stages, keep_largest
+from harness.search.variant import (
+    Architecture,
+    Continue,
+    Decision,
+    Moment,
+    Phase,
+    Rebuild,
+    SearchView,
+    StepView,
+    Stop,
+    Variant,
+)
+from harness.settings.protocol import AlphaSettings, Protocol, Settings
+from harness.settings.strategy import Strategy
+from harness.space.cell import (
+    ALL_CONV3,
+    ALL_SKIP,
+    CELL_COUNT,
+    CONV1,
+    CONV3,
+    EDGE_NAMES,
+    EDGES,
+    KERNEL_AREA,
+    NONE,
+    OPERATIONS,
+    POOL,
+    RESIDUAL,
+    SKIP,
+    Cell,
+    Shape,
+    all_cells,
+    random_cell,
+)
+
+__all__ = [  # noqa: RUF022 (by topic)
+    # Contracts
+    "Variant",
+    "Baseline",
+    "Settings",
+    "Strategy",
+    # What hooks are given, and what they return
+    "Architecture",
+    "Moment",
+    "Phase",
+    "StepView",
+    "SearchView",
+    "Continue",
+    "Stop",
+    "Rebuild",
+    "Decision",
+    # The network, as data
+    "SupernetSpec",
+    "Controls",
+    "EVERY_OPERATION",
+    "nonzero_operations",
+    "Supernet",
+    "widen",
+    # Estimators of the alpha gradient
+    "Loss",
+    "first_order",
+    "unrolled",
+    "mixed_product",
+    "neumann",
+    "zeroth_order",
+    # Relaxations
+    "sparsemax",
+    "running_sums",
+    # Stages
+    "Stages",
+    "keep_largest",
+    # Derivation of the cell
+    "argmax_cell",
+    "argmax_without_none",
+    "skip_cap",
+    "gumbel_cells",
+    "operation_strength",
+    "removal_effect",
+    "best_of_k",
+    # The space
+    "Cell",
+    "Shape",
+    "random_cell",
+    "all_cells",
+    "CELL_COUNT",
+    "EDGES",
+    "EDGE_NAMES",
+    "OPERATIONS",
+    "NONE",
+    "SKIP",
+    "CONV1",
+    "CONV3",
+    "POOL",
+    "KERNEL_AREA",
+    "ALL_SKIP",
+    "ALL_CONV3",
+    "RESIDUAL",
+    # What they stand on
+    "Protocol",
+    "AlphaSettings",
+    "SearchData",
+    "Batch",
+    "Tensors",
+    "gradient",
+    "constant",
+    "stream",
+    "UserError",
+]
