@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.search.variant import Architecture, Moment, Variant
+from harness.api import Architecture, Moment, Variant
 
 
 class $class_name(Variant):
@@ -42,8 +42,8 @@ class $class_name(Variant):
 
 TEST = Template("""import torch
 
-from harness.search.variant import Phase
-from tests.variants.searches import tiny_search
+from harness.api import Phase
+from harness.testing import tiny_search
 from variants.$module import $class_name
 
 

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from harness.images.decoded import decode, write_cached
 from harness.settings.protocol import load_board
+from harness.testing import TINY_PROTOCOL
 from harness.truth.sources import import_truth
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,56 +31,6 @@ def reference_data() -> Path:
 @pytest.fixture(scope="session")
 def reference_tools() -> Path:
     return _folder("DARTSBOARD_TEST_TOOLS", ROOT.parent / "shared" / "tools")
-
-
-TINY_PROTOCOL: dict[str, Any] = {
-    "data": {
-        "name": "digits",
-        "path": None,
-        "download": False,
-        "image_size": 8,
-        "limit": 8,
-        "split": {"kind": "random"},
-        "crop_padding": 1,
-        "flip": False,
-        "cutout": 0,
-        "cutout_ramp": False,
-    },
-    "network": {
-        "channels": 4,
-        "cells_per_stage": 1,
-        "batch_statistics": True,
-        "affine": False,
-        "gradient_checkpointing": False,
-        "compile": False,
-        "cuda_graphs": False,
-        "drop_path": 0.0,
-    },
-    "epochs": 3,
-    "batch_size": 20,
-    "order": "alpha-then-weights",
-    "weights": {
-        "lr": 0.025,
-        "lr_min": 0.001,
-        "momentum": 0.9,
-        "nesterov": True,
-        "weight_decay": 0.0005,
-        "clip": 5.0,
-    },
-    "alpha": {
-        "lr": 0.05,
-        "betas": [0.5, 0.999],
-        "weight_decay": 0.001,
-        "init_scale": 0.001,
-        "batches": "shuffled",
-    },
-    "derivation": {"draws": 5, "one_shot": True},
-    "diagnostics": {"images": 16, "every": 2, "hessian_images": 4, "hessian_every": None, "one_shot_every": None},
-    "precision": "float32",
-    "device": "cpu",
-    "threads": 1,
-    "deterministic": True,
-}
 
 
 def tiny_params(**changes: Any) -> dict[str, Any]:

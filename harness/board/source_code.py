@@ -19,6 +19,14 @@ BASELINE_ENTRIES = (ROOT / "harness" / "search" / "baseline.py",)
 
 def code_hash(*entries: Path) -> str:
     """Return the SHA-256 of these files and of all project files they import, directly or not."""
+    digest = hashlib.sha256()
+    for label, content in sorted(reached_files(*entries).items()):
+        digest.update(f"{label}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def reached_files(*entries: Path) -> dict[str, bytes]:
+    """Return the content of these files and of all project files they import, by their path in the project."""
     reached: dict[str, bytes] = {}
     waiting = list(entries)
     while waiting:
@@ -28,10 +36,7 @@ def code_hash(*entries: Path) -> str:
             continue
         reached[label] = path.read_bytes()
         waiting.extend(_files(_imported_modules(reached[label])))
-    digest = hashlib.sha256()
-    for label, content in sorted(reached.items()):
-        digest.update(f"{label}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    return digest.hexdigest()
+    return reached
 
 
 def _files(modules: Iterable[str]) -> list[Path]:
@@ -48,7 +53,9 @@ def _imported_modules(source: bytes) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             origins = _behind_the_door() if node.module == DOOR else {}
             for alias in node.names:
-                names |= {origins[alias.name]} if alias.name in origins else {node.module, f"{node.module}.{alias.name}"}
+                names |= (
+                    {origins[alias.name]} if alias.name in origins else {node.module, f"{node.module}.{alias.name}"}
+                )
     return tuple(name for name in names if name.split(".")[0] in PACKAGES)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from harness.base.streams import stream
-from harness.statistics import estimates as statistics
+from harness.statistics import estimates
 from harness.statistics.estimates import FloatArray, check_share, finite
 
 EXACT_PAIRS = 20
@@ -249,7 +249,7 @@ _COMPARISON = {
 def _comparison(series: pd.Series, base: pd.Series, level: float, seed: int) -> dict[str, float]:
     pairs = pair_by_seed(series, base)
     differences = pairs.differences
-    improvement = statistics.probability_of_improvement_interval([series], [base], level=level, seed=seed)
+    improvement = estimates.probability_of_improvement_interval([series], [base], level=level, seed=seed)
     row: dict[str, float] = {
         "pairs": len(pairs),
         "unpaired": len(pairs.unpaired),
@@ -261,7 +261,7 @@ def _comparison(series: pd.Series, base: pd.Series, level: float, seed: int) -> 
         "improvement_high": improvement.high,
     }
     if len(pairs):
-        mean = statistics.bootstrap_interval([differences], statistics.pooled(np.mean), level=level, seed=seed)
+        mean = estimates.bootstrap_interval([differences], estimates.pooled(np.mean), level=level, seed=seed)
         row |= {"mean_difference": mean.estimate, "low": mean.low, "high": mean.high}
         row |= {
             "p_sign_flip": sign_flip_test(differences, seed=seed),

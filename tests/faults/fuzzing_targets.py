@@ -32,11 +32,12 @@ from harness.search import registry
 from harness.settings.project import set_params
 from harness.settings.protocol import AccuracyColumn, DataSettings, SplitSettings, TruthSettings, load_board
 from harness.space.cell import CELL_COUNT, Cell
+from harness.testing import TINY_PROTOCOL
 from harness.tracking.tracked import TRACKED, Tracked, read_tracked
 from harness.truth.sources import import_table, import_truth
 from harness.truth.table import TRUTH_FILE, Truth, write_truth
 from reports.results import load_results
-from tests.conftest import TINY_PROTOCOL, tiny_params, write_params
+from tests.conftest import tiny_params, write_params
 from tests.faults import mutations
 from tests.faults.mutations import Random
 

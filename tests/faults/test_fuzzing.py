@@ -14,7 +14,7 @@ import pytest
 from harness.base.errors import UserError
 from harness.images.sources import _NUMPY_ARRAYS
 from harness.settings.protocol import AccuracyColumn
-from harness.truth import trials as truth_trials
+from harness.truth import trials
 from harness.truth.sources import import_table
 from harness.truth.trials import BENCHMARK_NAMES, read_cell_file
 from harness.untrusted import memory_limit
@@ -69,7 +69,7 @@ def test_a_pickle_that_claims_gigabytes_takes_none(name: str, content: bytes) ->
 
 
 def test_a_compressed_cell_is_not_unpacked_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(truth_trials, "LARGEST_CELL", 10_000)
+    monkeypatch.setattr(trials, "LARGEST_CELL", 10_000)
     path = tmp_path / "000000.pickle.pbz2"
     path.write_bytes(bz2.compress(pickle.dumps(bytes(10_000), protocol=4)))
     with pytest.raises(UserError, match="no complete bz2 file of at most 10,000 bytes"):

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
-from harness.board.source_code import ROOT, _imported_files
-from pipelines.theory import SMALL, write_theory
+from harness.theory.study import SMALL, write_theory
 from reports.theory import section
 from reports.theory_tables import Theory
+from tests.conftest import ROOT
 
 COLUMNS = {
     "setup": ["part", "quantity", "value"],
@@ -68,22 +67,6 @@ def test_the_report_has_a_section_of_it(folder: Path) -> None:
     found = section(folder)
     assert found is not None
     assert found.key == "theory"
-
-
-def test_dvc_reruns_the_stage_where_its_code_changes() -> None:
-    stage = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["theory"]
-    reached: set[Path] = set()
-    waiting = [ROOT / "pipelines" / "theory.py"]
-    while waiting:
-        path = waiting.pop()
-        if path not in reached:
-            reached.add(path)
-            waiting.extend(_imported_files(path.read_bytes()))
-    # What these two do cannot change a number.
-    plumbing = {"harness/base/errors.py", "harness/base/files.py"}
-    assert {str(path.relative_to(ROOT)) for path in reached} - plumbing == set(stage["deps"])
-    assert stage["outs"] == ["data/theory"]
-    assert "params" not in stage
 
 
 def test_the_report_needs_no_torch_to_read_it() -> None:

@@ -1,61 +1,17 @@
-"""Real searches on the tiny protocol, without any file: the images are decoded once and shared by all tests."""
+"""Steps and moments of tiny searches, and whether a search resumes."""
 
-import copy
 import io
-from functools import cache
 from typing import Any
 
 import torch
 
-from harness.images.batches import SearchData
-from harness.images.decoded import ImageArrays, decode
-from harness.search.loop import DTYPES, Search
-from harness.search.steps import Step
+from harness.search.loop import Search
 from harness.search.variant import Moment, Phase, Variant
-from harness.settings.protocol import DataSettings, Protocol
-from tests.conftest import TINY_PROTOCOL
+from harness.testing import tiny_search
 from tests.harness.search.test_loop import assert_same, without_timing
 
 Changes = dict[str, Any]
 """Protocol keys, with `__` between the levels, and their values."""
-
-
-def tiny_protocol(**changes) -> Protocol:
-    """The tiny protocol; `changes` name nested keys as section__key."""
-    content = copy.deepcopy(TINY_PROTOCOL)
-    for key, value in changes.items():
-        *path, last = key.split("__")
-        section = content
-        for part in path:
-            section = section[part]
-        section[last] = value
-    return Protocol.model_validate(content)
-
-
-def tiny_search(method: type[Variant], settings: dict | None = None, seed: int = 0, **changes) -> Search:
-    protocol = tiny_protocol(**changes)
-    return search_on(protocol.device, method, settings, seed, protocol)
-
-
-def search_on(device: str, method: type[Variant], settings: dict | None, seed: int, protocol: Protocol) -> Search:
-    """A search on a device, also on one that no protocol can name."""
-    torch.set_num_threads(1)
-    data = SearchData(
-        _images(protocol.data.model_dump_json()),
-        protocol.data,
-        batch_size=protocol.batch_size,
-        device=device,
-        dtype=DTYPES[protocol.precision],
-        seed=seed,
-        epochs=protocol.epochs,
-        valid_batches=protocol.alpha.batches,
-    )
-    return Search(method(method.Settings(**(settings or {})), protocol), protocol, data, seed)
-
-
-@cache
-def _images(settings: str) -> ImageArrays:
-    return decode(DataSettings.model_validate_json(settings))
 
 
 def start(method: type[Variant], protocol: Changes | None = None, seed: int = 0, **settings: Any) -> Search:
@@ -66,12 +22,6 @@ def start(method: type[Variant], protocol: Changes | None = None, seed: int = 0,
 def row(search: Search) -> dict[str, str]:
     """One more epoch, without what differs between equal runs; as text, for NaN equals nothing."""
     return {key: str(value) for key, value in without_timing(search.run_epoch()).items()}
-
-
-def first_step(search: Search) -> Step:
-    """The first step of the current epoch."""
-    batches = (next(iter(search.data.epoch(half, search.epoch))) for half in ("train", "valid"))
-    return Step(search, 0, *batches)
 
 
 def moment(search: Search, phase: Phase, epoch: int = 0, step: int = 0) -> Moment:

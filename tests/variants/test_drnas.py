@@ -3,7 +3,8 @@ import torch
 from torch.distributions import Dirichlet
 
 from harness.search.variant import Phase
-from tests.variants.searches import assert_resumes, first_step, moment, start
+from harness.testing import first_step
+from tests.variants.searches import assert_resumes, moment, start
 from variants.drnas import Drnas, sample_dirichlet
 
 DRAWS = 100_000

@@ -5,7 +5,8 @@ import torch
 
 from harness.base.errors import UserError
 from harness.search.variant import Phase
-from tests.variants.searches import assert_resumes, first_step, moment, start
+from harness.testing import first_step
+from tests.variants.searches import assert_resumes, moment, start
 from variants.drnas import Drnas, sample_dirichlet
 from variants.drnas_progressive import DrnasProgressive
 

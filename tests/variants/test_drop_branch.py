@@ -7,7 +7,8 @@ import torch
 from harness.networks.supernet import Controls
 from harness.search.variant import Phase
 from harness.space.cell import OPERATIONS
-from tests.variants.searches import assert_resumes, tiny_search
+from harness.testing import tiny_search
+from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.drop_branch import DropBranch
 

@@ -8,7 +8,8 @@ import torch
 from harness.networks.supernet import EVERY_OPERATION, Controls
 from harness.search.variant import Phase
 from harness.space.cell import EDGES
-from tests.variants.searches import assert_resumes, tiny_search
+from harness.testing import tiny_search
+from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.edge_dropout import EdgeDropout, keep_probability, kept_edges, without_skip
 

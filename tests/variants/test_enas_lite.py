@@ -5,7 +5,7 @@ import torch
 from harness.base.streams import stream
 from harness.search.loop import Search
 from harness.space.cell import CONV3, OPERATIONS, Cell
-from tests.variants.searches import first_step, tiny_search
+from harness.testing import first_step, tiny_search
 from variants.enas_lite import EnasLite
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.search import registry
 from harness.search.baseline import Baseline
-from tests.variants.searches import tiny_search
+from harness.testing import tiny_search
 
 GOLDEN = Path(__file__).with_name("golden.json")
 EPOCHS = 4

@@ -16,12 +16,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.search import registry
 from harness.search.baseline import Baseline
-from harness.search.loop import Search, registry
+from harness.search.loop import Search
 from harness.search.meter import Meter
 from harness.search.steps import Batch
+from harness.testing import tiny_protocol, tiny_search
+from harness.testing.searches import search_on
 from tests.conftest import ROOT
-from tests.variants.searches import search_on, tiny_protocol, tiny_search
 
 READING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select"}
 METHODS = ("tolist", "numpy", "cpu")

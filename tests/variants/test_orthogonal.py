@@ -2,7 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tests.variants.searches import assert_resumes, tiny_search
+from harness.testing import tiny_search
+from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.orthogonal import Orthogonal, tail_energy
 

@@ -4,8 +4,9 @@ from pydantic import ValidationError
 
 from harness.search.operation_strength import operation_strength
 from harness.space.cell import NONE, OPERATIONS
+from harness.testing import tiny_search
 from tests.harness.search.test_loop import assert_same
-from tests.variants.searches import assert_resumes, row, tiny_search
+from tests.variants.searches import assert_resumes, row
 from variants.darts import Darts
 from variants.ostr_darts import OStrDarts
 

@@ -4,8 +4,9 @@ import torch
 from harness.base.errors import UserError
 from harness.search.variant import Phase
 from harness.space.cell import EDGES
+from harness.testing import first_step
 from tests.harness.search.test_loop import assert_same, without_timing
-from tests.variants.searches import assert_resumes, first_step, moment, start
+from tests.variants.searches import assert_resumes, moment, start
 from variants.darts import Darts
 from variants.pc_darts import PcDarts, edge_weights
 

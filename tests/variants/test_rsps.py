@@ -13,9 +13,9 @@ from harness.search.loop import Search
 from harness.search.variant import Phase
 from harness.settings.protocol import load_board
 from harness.space.cell import CONV1, CONV3, EDGES, OPERATIONS, RESIDUAL, Cell
+from harness.testing import tiny_search
 from harness.truth.table import Truth
 from tests.conftest import tiny_params, write_params
-from tests.variants.searches import tiny_search
 from variants.rsps import RandomSearchWithSharing, one_hot
 
 

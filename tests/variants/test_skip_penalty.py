@@ -5,7 +5,8 @@ import torch
 
 from harness.search.derivation import argmax_cell
 from harness.search.variant import Phase
-from tests.variants.searches import assert_resumes, tiny_search
+from harness.testing import tiny_search
+from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.skip_penalty import SkipPenalty
 

@@ -11,9 +11,10 @@ from harness.search.relaxations import sparsemax
 from harness.search.variant import Phase
 from harness.settings.protocol import load_board
 from harness.space.cell import CONV1, CONV3, NONE, SKIP, Cell, Shape
+from harness.testing import tiny_search
 from tests.conftest import tiny_params, write_params
 from tests.harness.search.test_loop import assert_same
-from tests.variants.searches import assert_resumes, tiny_search
+from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.zo_darts import ZoDarts, unit_direction
 from variants.zo_darts_plus import ZoDartsPlus

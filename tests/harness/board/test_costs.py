@@ -15,7 +15,8 @@ from harness.cli import main
 from harness.records import record
 from harness.records.record import read_record, read_table, run_folder
 from harness.settings.protocol import Board, Protocol, load_board, validate
-from tests.conftest import ROOT, TINY_PROTOCOL
+from harness.testing import TINY_PROTOCOL
+from tests.conftest import ROOT
 
 
 def changed(board: Board, **parts: object) -> Board:

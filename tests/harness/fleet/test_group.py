@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from harness.base.errors import UserError
 from harness.board.runner import is_running, run_lock, run_search
 from harness.cli import main
-from harness.fleet import group as fleet
+from harness.fleet import group
 from harness.fleet.group import Outcome, Run, StoppedError, parse_seeds, run_together
 from harness.images.decoded import IMAGES, decode, write_cached
 from harness.records.checkpoint import CHECKPOINTS
@@ -281,9 +281,9 @@ class TestSeeds:
 
 
 def test_an_exit_status_without_a_record_is_told() -> None:
-    assert fleet.cause_of_death(3).startswith("its process ended with status 3")
-    assert "SIGSEGV" in fleet.cause_of_death(-signal.SIGSEGV)
-    assert "memory" not in fleet.cause_of_death(-signal.SIGSEGV)
+    assert group.cause_of_death(3).startswith("its process ended with status 3")
+    assert "SIGSEGV" in group.cause_of_death(-signal.SIGSEGV)
+    assert "memory" not in group.cause_of_death(-signal.SIGSEGV)
 
 
 def test_an_early_stop_is_a_result_and_a_signal_a_status() -> None:
@@ -296,5 +296,5 @@ def test_a_signal_to_all_during_the_imports_leaves_no_traceback(monkeypatch: pyt
         def start(self) -> None:
             raise EOFError("unexpected EOF")  # what multiprocessing says when the process that forks is gone
 
-    monkeypatch.setattr(fleet.PROCESSES, "Process", lambda **options: Ended())
-    fleet._start_nothing()
+    monkeypatch.setattr(group.PROCESSES, "Process", lambda **options: Ended())
+    group._start_nothing()

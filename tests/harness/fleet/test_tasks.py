@@ -5,7 +5,8 @@ from harness.fleet.engine import Resources
 from harness.fleet.group import Run
 from harness.fleet.tasks import BASELINE_MEMORY, group_runs
 from harness.settings.protocol import Board
-from tests.conftest import TINY_PROTOCOL, tiny_params
+from harness.testing import TINY_PROTOCOL
+from tests.conftest import tiny_params
 
 RUNS = [*(Run("darts", seed) for seed in range(10)), *(Run("random-search", seed) for seed in range(3))]
 UNKNOWN = {"darts": None, "random-search": None}

@@ -19,8 +19,7 @@ from harness.networks.supernet import EVERY_OPERATION, twice_differentiable
 from harness.search.loop import Search
 from harness.search.variant import Rebuild, Variant
 from harness.settings.protocol import NetworkSettings, validate
-from tests.conftest import TINY_PROTOCOL
-from tests.variants.searches import first_step, tiny_search
+from harness.testing import TINY_PROTOCOL, first_step, tiny_search
 from variants.darts import Darts
 from variants.p_darts import PDarts
 from variants.pc_darts import PcDarts

@@ -17,13 +17,14 @@ from harness.board.runner import run_search
 from harness.networks import cuda_graphs
 from harness.networks.cuda_graphs import CudaGraphs, GraphedPasses, check_cuda
 from harness.networks.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, statistics_untouched
+from harness.search import registry
 from harness.search.baseline import Baseline
-from harness.search.loop import Search, registry
+from harness.search.loop import Search
 from harness.search.variant import Rebuild, Variant
 from harness.settings.protocol import NetworkSettings, load_board, validate
-from tests.conftest import TINY_PROTOCOL, tiny_params, write_params
+from harness.testing import TINY_PROTOCOL, tiny_search
+from tests.conftest import tiny_params, write_params
 from tests.harness.networks.recorded_graphs import Recorders
-from tests.variants.searches import tiny_search
 from variants.darts import Darts
 from variants.pc_darts import PcDarts
 

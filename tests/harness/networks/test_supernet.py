@@ -9,7 +9,7 @@ from harness.networks.mixed_cell import OpWeights
 from harness.networks.supernet import Controls, Supernet, SupernetSpec, statistics_untouched
 from harness.space.cell import EDGES, OPERATIONS, Cell, Shape
 from harness.theory.expressivity import discrete_network, one_hot
-from tests.harness import plain_supernet
+from tests.harness.networks import plain_supernet
 
 SHAPE = Shape(channels=4, cells_per_stage=2, classes=5, image_channels=2, image_size=8)
 

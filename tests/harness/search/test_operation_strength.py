@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 from harness.search.operation_strength import best_of_k, operation_strength, removal_effect
 from harness.search.variant import Phase
 from harness.space.cell import NONE, OPERATIONS, RESIDUAL, Cell
+from harness.testing import tiny_search
 from tests.harness.search.test_loop import assert_same
-from tests.variants.searches import tiny_search
 from variants.darts import Darts
 from variants.zo_darts_pp import ZoDartsPlusPlus
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from harness.base.errors import UserError
 from harness.settings.protocol import Board, Protocol, canonical_json, content_hash, load_board, validate
-from tests.conftest import ROOT, TINY_PROTOCOL, tiny_params
+from harness.testing import TINY_PROTOCOL
+from tests.conftest import ROOT, tiny_params
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.statistics.estimates import probability_of_improvement, significance
+from harness.statistics import significance
+from harness.statistics.estimates import probability_of_improvement
 from harness.statistics.significance import (
     compare_with,
     fewest_pairs,

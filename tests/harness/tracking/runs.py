@@ -12,9 +12,9 @@ import pandas as pd
 from harness.records.record import Environment, Record, run_folder, write_run
 from harness.settings.protocol import Board
 from harness.space.cell import EDGE_NAMES, OPERATIONS, RESIDUAL
+from harness.testing import TINY_PROTOCOL
 from harness.tracking.mirror import SyncSummary, sync
 from harness.tracking.store import MLFLOW_SETTINGS
-from tests.conftest import TINY_PROTOCOL
 
 EPOCHS = 3
 
