@@ -9,13 +9,11 @@ from pydantic import Field, StrictInt
 from torch import Tensor
 
 from harness.api import (
-    EDGES,
     EVERY_OPERATION,
     Architecture,
     Cell,
     Continue,
     Controls,
-    Decision,
     Moment,
     Phase,
     Protocol,
@@ -74,7 +72,7 @@ class PDarts(Variant):
         self._stages = Stages.divide(protocol.epochs, PROPORTIONS[settings.schedule])
         self._stage = 0
         self._active = EVERY_OPERATION
-        self._whole: SupernetSpec | None = None
+        self._whole: SupernetSpec
 
     def supernet_spec(self, spec: SupernetSpec) -> SupernetSpec:
         """Return the shallow net of the first stage."""
@@ -82,7 +80,6 @@ class PDarts(Variant):
         return self._spec()
 
     def _spec(self) -> SupernetSpec:
-        assert self._whole is not None
         depth = max(1, round(DEPTHS[self._stage] * self._whole.shape.cells_per_stage))
         return replace(self._whole, shape=replace(self._whole.shape, cells_per_stage=depth))
 
@@ -110,7 +107,8 @@ class PDarts(Variant):
         masks = []
         for batch, channels, height, width in self._spec().feature_shapes(moment.batch_size):
             # Channels last is the memory format of the features.
-            mask = torch.empty(len(EDGES), batch, height, width, channels, dtype=moment.dtype, device=moment.device)
+            shape = len(self._active), batch, height, width, channels
+            mask = torch.empty(shape, dtype=moment.dtype, device=moment.device)
             masks.append(mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate).movedim(-1, 2))
         return tuple(masks)
 
@@ -120,7 +118,7 @@ class PDarts(Variant):
             return None
         return super().alpha_gradient(step)
 
-    def end_of_epoch(self, search: SearchView) -> Decision:
+    def end_of_epoch(self, search: SearchView) -> Continue | Rebuild:
         """Begin the next stage where one ends: fewer operations, more cells, fresh weights and alpha."""
         if not self._stages.ends_with(self._stage, search.epoch):
             return Continue()
@@ -146,11 +144,7 @@ class PDarts(Variant):
 
 
 def dropout_rate(initial: float, share: float, warm_up: float) -> float:
-    """Return the dropout rate when a share of the stage is done.
-
-    The authors' code has p (25 - e - 1) / 25 in the first 10 of 25 epochs e, then p exp(-0.2 (e - 10)); here
-    e = 25 share, and `warm_up` stands for 10 / 25.
-    """
+    """Return the authors' rate: p (25 - e - 1) / 25 in epochs e < 10 of 25, then p exp(-0.2 (e - 10)); e = 25 share."""
     if share < warm_up:
         return initial * max(0.0, 1 - share - 1 / 25)
     return initial * math.exp(-0.2 * 25 * (share - warm_up))
