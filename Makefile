@@ -4,6 +4,7 @@
 # make torture half an hour of kills, full disks and damaged files; ends with a table of what was survived
 # make test-latest  the tests, with the newest dependencies that pyproject.toml allows, in an environment of their own
 # make lint    style, types and which way imports go
+# make docs    the documentation as a site, in site/; a dead link fails
 # Needs Python 3.11 or newer, make and git; makes .venv first when it is missing.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Many small processes: more threads than that only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test test-latest slow torture lint
+.PHONY: run test test-latest slow torture lint docs
 
 run: .venv/installed
 	@$(BIN)/dartsboard sweep
@@ -44,6 +45,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "documentation: $(CURDIR)/site/index.html"
 
 .venv/installed: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -68,7 +68,7 @@ class Controls:
     """
 
     active: tuple[tuple[bool, ...], ...] = EVERY_OPERATION
-    """[6][5]: operations that are computed at all; the others count as zero whatever their op weight."""
+    """`[6][5]`: operations that are computed at all; the others count as zero whatever their op weight."""
     edge_weights: Tensor | None = None
     """[6]: factor on each edge's output."""
     operation_scale: Tensor | None = None
