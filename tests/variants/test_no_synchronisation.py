@@ -64,8 +64,10 @@ class Reads(TorchDispatchMode):
         """Remember the innermost of our functions, or of the optimisers', that is at work."""
         for frame in reversed(traceback.extract_stack()):
             path = Path(frame.filename)
-            if path.parent.name == "optim" or path.parent in (ROOT / "harness", ROOT / "variants"):
-                self.places.append(f"{path.parent.name}/{path.name} {frame.name}")
+            own = path.is_relative_to(ROOT / "harness") or path.is_relative_to(ROOT / "variants")
+            if own or path.parent.name == "optim":
+                place = path.relative_to(ROOT if own else path.parent.parent)
+                self.places.append(f"{place} {frame.name}")
                 return
 
 
