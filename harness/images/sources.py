@@ -8,6 +8,7 @@ PNG and JPEG files a class. No pickle among them is trusted.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import numpy as np
 from harness.base.errors import UserError, did_you_mean
 from harness.images.torchvision_import import load_torchvision
 from harness.settings.protocol import DataSettings
-from harness.untrusted.restricted_pickle import Allowed, load_restricted
+from harness.untrusted.limited_reading import read_limited
+from harness.untrusted.plain_values import ARRAYS, PlainArray
+from harness.untrusted.restricted_pickle import load_restricted
 
 IMAGENET16_CLASSES = 120
 IMAGENET16_SIZE = 16
@@ -92,66 +95,69 @@ def _cifar(settings: DataSettings) -> Source:
             archive.download()
         except (OSError, RuntimeError) as error:
             raise UserError(f"{settings.name} could not be downloaded to {folder}: {error}") from None
-    train, test = (_cifar_images(dataset, folder, files) for files in (dataset.train_list, dataset.test_list))
-    about = _cifar_file(dataset, folder, dataset.meta["filename"], dataset.meta["md5"])
-    note = f"{dataset.__name__}, python version, {dataset.url}"
-    return Source(train, test, classes=tuple(about[dataset.meta["key"]]), note=note)
+    train, test, meta = dataset.train_list, dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])
+    published = Published(dataset.__name__, dataset.url, md5=dict([*train, *test, meta]))
+    paths = [folder / dataset.base_folder / file for file in published.md5]
+    *contents, about = read_limited(partial(_cifar_file, published), paths)
+    key = "labels" if settings.name == "cifar10" else "fine_labels"
+    return Source(
+        train=_cifar_images(contents[: len(train)], key),
+        test=_cifar_images(contents[len(train) :], key),
+        classes=tuple(about[dataset.meta["key"]]),
+        note=f"{published.name}, python version, {published.url}",
+    )
 
 
-def _cifar_images(dataset: Any, folder: Path, files: list[tuple[str, str]]) -> ImageSet:
-    contents = [_cifar_file(dataset, folder, *file) for file in files]
+def _cifar_images(contents: list[dict[str, Any]], key: str) -> ImageSet:
     rows = np.concatenate([content["data"] for content in contents])
-    key = "labels" if dataset.__name__ == "CIFAR10" else "fine_labels"
     labels = [label for content in contents for label in content[key]]
     images = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return ImageSet(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
 
 
-def _cifar_file(dataset: Any, folder: Path, file: str, md5: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Published:
+    """A data set as its authors publish it."""
+
+    name: str
+    url: str
+    md5: dict[str, str]
+    """Of each file."""
+
+
+def _cifar_file(published: Published, path: Path) -> dict[str, Any]:
     # torchvision would check the file, then open it again and unpickle whatever is there by then.
-    path = folder / dataset.base_folder / file
     try:
         data = path.read_bytes()
     except OSError:
+        folder = path.parent.parent
         raise UserError(
-            f"{path} is missing: set data.download to true, or get {dataset.url} and unpack it in {folder}"
+            f"{path} is missing: set data.download to true, or get {published.url} and unpack it in {folder}"
         ) from None
-    if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
-        raise UserError(f"{path} is damaged (its MD5 is not that of {dataset.__name__}): get {dataset.url} again")
-    return load_restricted(data, _NUMPY_ARRAYS, where=str(path), encoding="latin1")
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != published.md5[path.name]:
+        raise UserError(f"{path} is damaged (its MD5 is not that of {published.name}): get {published.url} again")
+    return _content(data, path)
+
+
+def _content(data: bytes, path: Path) -> dict[str, Any]:
+    content = load_restricted(data, ARRAYS, where=str(path), encoding="latin1")
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: expected a dictionary")
+    return {key: value.values if isinstance(value, PlainArray) else value for key, value in content.items()}
 
 
 # ImageNet16-120
 
 
-def _encode_latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise UserError(f"it holds bytes in the encoding {encoding}, expected latin1")
-    return text.encode("latin1")
-
-
-_RECONSTRUCT, _FROM_BUFFER = np.empty(0).__reduce__()[0], np.empty(0).__reduce_ex__(5)[0]
-
-_NUMPY_ARRAYS: Allowed = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("_codecs", "encode"): _encode_latin1,  # how a pickle of protocol 2 holds bytes
-}
-"""What the pickle of an array names, under the old and the new layout of numpy."""
-
-
 def _imagenet16(settings: DataSettings) -> Source:
     folder = _folder_of(settings)
-    batches = [_imagenet16_batch(folder / file) for file in IMAGENET16_TRAIN_FILES]
+    files = [folder / file for file in (*IMAGENET16_TRAIN_FILES, IMAGENET16_TEST_FILE)]
+    *train, test = read_limited(_imagenet16_batch, files)
     return Source(
         train=ImageSet(
-            np.concatenate([batch.images for batch in batches]), np.concatenate([batch.labels for batch in batches])
+            np.concatenate([batch.images for batch in train]), np.concatenate([batch.labels for batch in train])
         ),
-        test=_imagenet16_batch(folder / IMAGENET16_TEST_FILE),
+        test=test,
         classes=tuple(str(label) for label in range(1, IMAGENET16_CLASSES + 1)),
         note="downsampled ImageNet 16x16, classes 1 to 120",
     )
@@ -168,16 +174,15 @@ def _imagenet16_batch(path: Path) -> ImageSet:
         ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    content = load_restricted(data, _NUMPY_ARRAYS, where=str(path), encoding="latin1")
-    images, labels = _imagenet16_arrays(content, path)
+    images, labels = _imagenet16_arrays(_content(data, path), path)
     chosen = labels <= IMAGENET16_CLASSES
     planes = images[chosen].reshape(-1, 3, IMAGENET16_SIZE, IMAGENET16_SIZE)
     return ImageSet(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels[chosen] - 1)
 
 
-def _imagenet16_arrays(content: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _imagenet16_arrays(content: dict[str, Any], path: Path) -> tuple[np.ndarray, np.ndarray]:
     values = 3 * IMAGENET16_SIZE**2
-    images = content.get("data") if isinstance(content, dict) else None
+    images = content.get("data")
     if not (isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == (values,)):
         raise UserError(f"{path} is damaged: expected `data` to be bytes [images, {values}] (16x16 pixels, 3 channels)")
     try:

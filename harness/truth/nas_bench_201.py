@@ -6,12 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pandas as pd
+
 from harness.base.errors import UserError
 from harness.base.files import file_checksum
 from harness.base.processes import map_in_processes, usable_cores
 from harness.truth.checks import build_truth, trials_frame
 from harness.truth.table import Truth
 from harness.truth.trials import PTH_NAMES, CellResults, Row, read_cell_piece
+from harness.untrusted.limited_reading import read_limited
 from harness.untrusted.pickle_pieces import Placeholder, SplitPickle
 from harness.untrusted.torch_file import find_pickle
 
@@ -24,12 +27,18 @@ _KEYS = ("meta_archs", "arch2infos", "evaluated_indexes")
 def import_nas_bench_201(path: Path, *, allow_partial: bool = False, processes: int | None = None) -> Truth:
     """Read an official NAS-Bench-201 file, v1.0 or v1.1, in either container of `torch.save`.
 
-    `processes`: how many unpickle what this one has cut out; 0: this one does it; None: one, if there is a core for it.
+    A process with limits reads the file. `processes`: how many unpickle what it has cut out; 0: it does so itself;
+    None: one, if there is a core for it.
 
     Raises:
         UserError: see `import_truth`.
     """
     checksum = file_checksum(path)
+    (frame,) = read_limited(partial(_read, processes=processes), [path])
+    return build_truth(frame, "nas-bench-201", path, checksum, allow_partial=allow_partial)
+
+
+def _read(path: Path, processes: int | None) -> pd.DataFrame:
     where = f"{path} is no NAS-Bench-201 file, it"
     if processes is None:
         # More would wait for this one.
@@ -40,7 +49,7 @@ def import_nas_bench_201(path: Path, *, allow_partial: bool = False, processes: 
         found = list(map_in_processes(read, split.pieces(), processes))
         outline = split.outline()
     rows = [row for index, number in _cells(outline, len(found), where) for row in _rows_of(index, found[number], path)]
-    return build_truth(trials_frame(rows), "nas-bench-201", path, checksum, allow_partial=allow_partial)
+    return trials_frame(rows)
 
 
 def _cells(outline: Any, pieces: int, where: str) -> Iterator[tuple[int, int]]:

@@ -5,20 +5,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.base.errors import UserError
-from harness.base.processes import map_in_processes, usable_cores
+from harness.base.processes import usable_cores
 from harness.truth.checks import build_truth, check_complete, trials_frame
 from harness.truth.table import Truth
 from harness.truth.trials import Row, read_cell_file
+from harness.untrusted.limited_reading import read_limited
 
 FEW = 500
-"""Cells that this process reads sooner alone than with others that it would have to start."""
+"""Cells that one process reads sooner alone than with others that would have to be started."""
 
 
 def import_nats_bench(path: Path, *, allow_partial: bool = False, processes: int | None = None) -> Truth:
     """Read a NATS-Bench topology folder, `NATS-tss-v1_0-3ffb9-simple`.
 
     The package would unpickle anything, so the files are opened here and their content handed to its classes.
-    `processes`: how many read; 0: this one alone; None: one a core.
+    `processes`: how many read; None: one a core.
 
     Raises:
         UserError: see `import_truth`.
@@ -31,10 +32,10 @@ def import_nats_bench(path: Path, *, allow_partial: bool = False, processes: int
             raise UserError(f"{file} is no regular file, expected the results of a cell")
     check_complete({int(file.name[:6]) for file in files}, path, allow_partial)
     if processes is None:
-        processes = usable_cores() if len(files) > FEW and usable_cores() > 1 else 0
+        processes = usable_cores() if len(files) > FEW else 1
     rows: list[Row] = []
     checksums = hashlib.sha256()
-    cells = map_in_processes(read_cell_file, files, processes)
+    cells = read_limited(read_cell_file, files, processes)
     for file, (checksum, found) in zip(files, _progress(cells, len(files)), strict=True):
         checksums.update(f"{checksum}  {file.name}\n".encode())
         rows += found

@@ -5,7 +5,6 @@ Processes that read cells import this module, so it needs little itself.
 
 import bz2
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ from harness.base.collector import collector_paused
 from harness.base.errors import UserError
 from harness.space.cell import Cell
 from harness.untrusted.pickle_pieces import Piece, load_piece
-from harness.untrusted.restricted_pickle import load_restricted
+from harness.untrusted.plain_values import NUMBERS, plain_dictionary
+from harness.untrusted.restricted_pickle import Allowed, load_restricted
 
 SETS = {
     "cifar10-valid": {"valid": "x-valid", "test": "ori-test"},
@@ -35,25 +35,11 @@ Row = tuple[Any, ...]
 """The values of `ROW`."""
 
 
-def _bytes(text: str, encoding: str) -> bytes:
-    # How pickles of protocol 2 spell bytes.
-    if encoding != "latin1":
-        raise ValueError(encoding)
-    return text.encode(encoding)
-
-
-# One function under the names that numpy 1 and numpy 2 write into pickles.
-_SCALAR: Any = np.float64(0).__reduce__()[0]
-BENCHMARK_NAMES = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "scalar"): _SCALAR,
-    ("numpy._core.multiarray", "scalar"): _SCALAR,
-    ("_codecs", "encode"): _bytes,
-}
+BENCHMARK_NAMES: Allowed = {**NUMBERS, ("collections", "OrderedDict"): plain_dictionary}
 
 # Tensors are not needed, and not read: whatever would rebuild one gives None.
-PTH_NAMES = BENCHMARK_NAMES | {
+PTH_NAMES: Allowed = {
+    **BENCHMARK_NAMES,
     ("torch._utils", "_rebuild_tensor_v2"): lambda *_: None,
     ("torch._utils", "_rebuild_parameter"): lambda *_: None,
     **{("torch", f"{kind}Storage"): None for kind in ("Float", "Double", "Half", "Long", "Int", "Byte")},
@@ -150,11 +136,14 @@ def cell_rows(index: int, states: Mapping[str, Any], where: str) -> list[Row]:
 def _split_rows(index: int, data_set: str, seed: int, trial: Any) -> Iterator[Row]:
     # The rows of one training, which is a ResultsCount.
     epochs = trial.get_total_epoch()
-    seconds = trial.get_train()["all_time"]
-    latency = trial.get_latency()
+    seconds, latency = _number(trial.get_train()["all_time"]), _number(trial.get_latency())
     for split, name in SETS[data_set].items():
         key = f"{name}@{epochs - 1}"
         if key in trial.eval_acc1es:
             accuracy, loss = float(trial.eval_acc1es[key]), float(trial.eval_losses[key])
-            known_latency = float(latency) if latency > 0 else np.nan  # the package says -1 where there is none
+            known_latency = latency if latency > 0 else np.nan  # the package says -1 where there is none
             yield index, data_set, split, epochs, int(seed), accuracy, loss, seconds, known_latency
+
+
+def _number(value: Any) -> float:
+    return np.nan if value is None else float(value)

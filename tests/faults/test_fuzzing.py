@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.base.errors import UserError
-from harness.images.sources import _NUMPY_ARRAYS
 from harness.settings.protocol import AccuracyColumn
 from harness.truth import trials
 from harness.truth.sources import import_table
 from harness.truth.trials import BENCHMARK_NAMES, read_cell_file
 from harness.untrusted import memory_limit
+from harness.untrusted.plain_values import ARRAYS
 from harness.untrusted.restricted_pickle import load_restricted
 from tests.faults import fuzzing, fuzzing_targets, mutations
 
@@ -65,7 +65,7 @@ def test_what_counts_as_a_finding(read: Any, right: Any, answer: str) -> None:
 @pytest.mark.parametrize(("name", "content"), mutations.pickle_bombs().items(), ids=list(mutations.pickle_bombs()))
 def test_a_pickle_that_claims_gigabytes_takes_none(name: str, content: bytes) -> None:
     with pytest.raises(UserError, match="x is damaged or of another kind"):
-        load_restricted(content, {**_NUMPY_ARRAYS, **BENCHMARK_NAMES}, "x")
+        load_restricted(content, {**ARRAYS, **BENCHMARK_NAMES}, "x")
 
 
 def test_a_compressed_cell_is_not_unpacked_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,12 +128,12 @@ def test_weights_in_the_file_are_not_read(zipped: bool, tmp_path: Path, truth: T
     pd.testing.assert_frame_equal(read(lean).frame, truth.frame)
 
 
-def test_the_bar_on_a_terminal(file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_the_bar_on_a_terminal(file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
     read(file)
-    assert capsys.readouterr().err == ""
+    assert capfd.readouterr().err == ""
     monkeypatch.setenv("FORCE_COLOR", "1")
     read(file)
-    assert "reading bench.pth" in capsys.readouterr().err
+    assert "reading bench.pth" in capfd.readouterr().err
 
 
 # ---- files that are not what they should be

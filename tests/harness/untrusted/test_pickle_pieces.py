@@ -49,6 +49,13 @@ def filled(content: Any, pieces: list[Any]) -> Any:
     return content
 
 
+def plain(content: Any) -> Any:
+    """The same with dictionaries of one kind."""
+    if isinstance(content, dict):
+        return {plain(key): plain(value) for key, value in content.items()}
+    return type(content)(map(plain, content)) if isinstance(content, list | tuple) else content
+
+
 def refusal(data: bytes) -> str:
     with pytest.raises(UserError) as caught:
         assembled(data)
@@ -89,7 +96,8 @@ def test_pieces_and_outline_are_the_whole(content: Any, data: st.DataObject) -> 
     protocol = data.draw(st.sampled_from([2, 3]))
     pickler = data.draw(st.sampled_from([pickle.dumps, pickle._dumps]))  # type: ignore[attr-defined]
     found, _ = assembled(pickler(content, protocol))
-    assert repr(found) == repr(content)
+    assert found == content
+    assert repr(found) == repr(plain(content))
 
 
 @pytest.fixture(params=[1, 7, 64, 1000])
@@ -124,7 +132,7 @@ def test_it_does_not_matter_where_the_file_is_cut_for_reading() -> None:
     found, pieces = assembled(data)
     assert found == content
     assert pieces == 6
-    assert found["cells"][3]["times"].__class__ is OrderedDict
+    assert list(found["cells"][3]["times"]) == list(content["cells"][3]["times"])
 
 
 def test_more_than_one_batch_of_items_and_items_that_stand_alone() -> None:
@@ -236,7 +244,7 @@ def test_an_opcode_of_another_protocol(opcode: bytes) -> None:
 def test_texts_become_bytes_by_one_codec_only() -> None:
     data = pickle.dumps({"a": b"\xff", "b": 1}, 2)
     assert assembled(data)[0] == {"a": b"\xff", "b": 1}
-    assert "no complete pickle" in refusal(data.replace(b"\x06\x00\x00\x00latin1", b"\x05\x00\x00\x00utf-8"))
+    assert "an encoding other than latin1" in refusal(data.replace(b"\x06\x00\x00\x00latin1", b"\x05\x00\x00\x00utf-8"))
 
 
 def test_a_name_that_does_not_end() -> None:

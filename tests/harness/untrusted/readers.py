@@ -1,0 +1,15 @@
+"""Readers that end badly; what starts with them imports nothing else."""
+
+import os
+from pathlib import Path
+
+
+def died_over_5(file: Path) -> str:
+    if file.name == "5":
+        os.abort()
+    return file.name
+
+
+def never_ends(file: Path) -> None:
+    while True:
+        pass
