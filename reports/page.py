@@ -13,26 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.settings.protocol import Board
 from harness.tracking.tracked import Tracked
-from reports import (
-    board_sections,
-    collapse,
-    comparison,
-    derivation,
-    frontier,
-    overview,
-    provenance,
-    ranking,
-    statistics_tables,
-    summary,
-    tables,
-    theory,
-)
+from reports.analysis import summary
+from reports.figures.style import draw_together
 from reports.methods import Description, describe
 from reports.results import Results, load_results
 from reports.section import Block, Figures, Folded, Section
-from reports.style import draw_together
-from reports.tables import Table
-from reports.variant_pages import VariantPage, variant_pages
+from reports.tables import table as tables
+from reports.tables.table import Table
+from reports.topics import collapse, comparison, derivation, frontier, overview, provenance, ranking, theory
+from reports.topics import result as board_sections
+from reports.topics import statistics as statistics_tables
+from reports.topics.variant_pages import VariantPage, variant_pages
 from reports.write import VARIANTS, write_report
 
 MAIN, MARKDOWN = "report.html", "report.md"

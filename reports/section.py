@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from reports.style import Picture
-from reports.tables import Table
+from reports.figures.style import Picture
+from reports.tables.table import Table
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.base.errors import UserError
-from reports import tables
-from reports.style import Picture
+from reports.figures.style import Picture
+from reports.tables import table as tables
 
 TABLES, FIGURES, VARIANTS = "tables", "figures", "variants"
 FOLDERS = (TABLES, FIGURES, VARIANTS)

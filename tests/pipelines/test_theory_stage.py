@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from harness.theory.study import SMALL, write_theory
-from reports.theory import section
-from reports.theory_tables import Theory
+from reports.tables.theory import Theory
+from reports.topics.theory import section
 from tests.conftest import ROOT
 
 COLUMNS = {
@@ -70,5 +70,5 @@ def test_the_report_has_a_section_of_it(folder: Path) -> None:
 
 
 def test_the_report_needs_no_torch_to_read_it() -> None:
-    command = "import sys, reports.theory; sys.exit('torch' in sys.modules)"
+    command = "import sys, reports.topics.theory; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,226 @@
+"""Figures with a row per variant: the truth of every run, and what the runs cost."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from reports.analysis import summary
+from reports.figures import style
+from reports.results import FINISHED, Results, TruthColumn
+
+ROW = 0.27
+"""Height of a row, inches."""
+GROUP_GAP = 1.0
+"""Rows taken by a group's heading."""
+GROUPS = {"search": "Searches", "baseline": "Baselines"}
+COLOURS = {"search": style.SEARCH, "baseline": style.BASELINE}
+NAME_LENGTH = 30
+TALL = 25
+"""Rows from which on the accuracies stand above the plot too."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the rows stand, counted downward from 0 at the top."""
+
+    variants: dict[str, float]
+    headings: dict[str, float]
+    end: float
+
+
+def _layout(table: pd.DataFrame) -> _Layout:
+    variants: dict[str, float] = {}
+    headings: dict[str, float] = {}
+    row = 0.0
+    for kind, heading in GROUPS.items():
+        members = table.index[table["kind"] == kind]
+        if len(members):
+            headings[heading] = row
+            row += GROUP_GAP
+            for variant in members:
+                variants[str(variant)] = row
+                row += 1
+            row += 0.25
+    return _Layout(variants, headings, row)
+
+
+def truth_strip(results: Results, table: pd.DataFrame, column: TruthColumn) -> Figure:
+    """Return the strip plot of one truth column: every run a point, beside landmarks and all cells.
+
+    Args:
+        results: the board's results.
+        table: `summary.comparison(results)`.
+        column: the column to show.
+    """
+    marks = summary.landmarks(results, best_of=column)
+    layout = _layout(table)
+    marks_row = layout.end
+    end = marks_row + GROUP_GAP + len(marks) + (1 if column.quantiles else 0)
+    top = 0.45 if end > TALL else 0.32
+    figure, axes = style.sheet(end * ROW + top + 0.45, left=2.05, right=2.1, top=top, bottom=0.45)
+    axes.set_ylim(end - 0.3, -0.6)
+    shown = [*results.runs[column.key].dropna(), *marks[column.key].dropna()]
+    style.stretch_axis(axes.xaxis, column.best, *style.limits(shown, column.best))
+    axes.tick_params(axis="x", labeltop=end > TALL)
+    _references(axes, table, column)
+    _name_rows(axes, {**layout.headings, "No search": marks_row}, layout.variants)
+    for variant, points in _points(results, column, layout):
+        row = layout.variants[variant]
+        _draw_runs(axes, points, str(table.at[variant, "kind"]), row)
+    for name, numbers in table.iterrows():
+        _write_summary(axes, numbers, column, layout.variants[str(name)])
+    _draw_landmarks(axes, marks, column, marks_row + GROUP_GAP)
+    if column.quantiles:
+        _draw_all_cells(axes, results, column, end - 1)
+    trained = f"cells trained {column.epochs} epochs" if column.epochs else "training length not stated by the source"
+    axes.set_xlabel(f"{column.label} accuracy of the found cell, trained alone (%; {trained}; axis stretched upward)")
+    _legend(figure, results, column)
+    return figure
+
+
+def _references(axes: Axes, table: pd.DataFrame, column: TruthColumn) -> None:
+    axes.grid(True, axis="x")
+    if column.quantiles:
+        axes.axvspan(column.quantiles[25], column.quantiles[75], color=style.SHADE, zorder=0)
+    leader = table.loc[table["kind"] == "search", f"{column.key}/mean"].max()
+    if column.noise is not None and pd.notna(leader):
+        axes.axvspan(leader - column.noise, leader + column.noise, color=style.BAND, zorder=0.5)
+    axes.axvline(column.median, color=style.FAINT, lw=0.9, ls=(0, (1, 2)), zorder=0.8)
+    axes.axvline(column.best, color=style.INK, lw=0.9, ls=(0, (4, 2)), zorder=0.8)
+
+
+def _name_rows(axes: Axes, headings: dict[str, float], names: dict[str, float]) -> None:
+    axes.set_yticks(list(names.values()), [style.shorten(name, NAME_LENGTH) for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    for heading, row in headings.items():
+        axes.annotate(
+            heading, (0, row), (-2.0 * 72, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", ha="left", color=style.FAINT, fontweight="bold",
+        )  # fmt: skip
+
+
+def _points(results: Results, column: TruthColumn, layout: _Layout) -> Iterator[tuple[str, pd.DataFrame]]:
+    for variant, runs in results.runs.sort_values("seed").groupby("variant", sort=False):
+        offsets = [layout.variants[str(variant)] + style.spread(place, len(runs)) for place in range(len(runs))]
+        points = pd.DataFrame({"x": runs[column.key], "y": offsets, "finished": runs["status"].isin(FINISHED)})
+        yield str(variant), points.dropna(subset=["x"])
+
+
+def _draw_runs(axes: Axes, points: pd.DataFrame, kind: str, row: float) -> None:
+    finished, lost = points[points["finished"]], points[~points["finished"]]
+    axes.plot(lost["x"], lost["y"], "x", color=style.LOST, ms=5, mew=1.3)
+    if finished.empty:
+        return
+    axes.plot(finished["x"], finished["y"], "o", color=COLOURS[kind], ms=4.6, mec="white", mew=0.5, alpha=0.9)
+    _bar(axes, finished["x"].mean(), row, 0.36, style.INK, zorder=1.9)
+
+
+def _bar(axes: Axes, x: float, y: float, half: float, colour: str, zorder: float) -> None:
+    axes.plot([x, x], [y - half, y + half], color=colour, lw=1.4, solid_capstyle="butt", zorder=zorder)
+
+
+def _write_summary(axes: Axes, row: pd.Series, column: TruthColumn, y: float) -> None:
+    mean, sd, n = (row[f"{column.key}/{name}"] for name in ("mean", "sd", "n"))
+    text = "no result" if n == 0 else f"{mean:.2f}" + ("" if pd.isna(sd) else f" ± {sd:.2f}")
+    _beside(axes, y, text, 0.12, style.INK)
+    _beside(axes, y, f"n = {n}", 1.12, style.FAINT)
+    if n < row["runs"]:
+        _beside(axes, y, f"{row['runs'] - n} lost", 1.62, style.LOST)
+
+
+def _beside(axes: Axes, y: float, text: str, inches: float, colour: str) -> None:
+    axes.annotate(
+        text, (1, y), (inches * 72, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        va="center", ha="left", color=colour, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _draw_landmarks(axes: Axes, marks: pd.DataFrame, column: TruthColumn, first: float) -> None:
+    for row, (name, accuracy) in enumerate(zip(marks["name"], marks[column.key], strict=True), start=0):
+        y = first + row
+        _name(axes, style.shorten(name, NAME_LENGTH), y)
+        if pd.notna(accuracy):
+            axes.plot(accuracy, y, "D", color=style.LANDMARK, ms=4, mec="white", mew=0.5)
+        _beside(axes, y, f"{accuracy:.2f}" if pd.notna(accuracy) else "–", 0.12, style.INK)
+
+
+def _name(axes: Axes, text: str, y: float) -> None:
+    axes.annotate(
+        text, (0, y), (-5, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        va="center", ha="right", fontsize=8,
+    )  # fmt: skip
+
+
+def _draw_all_cells(axes: Axes, results: Results, column: TruthColumn, y: float) -> None:
+    low, lower, middle, upper, high = (column.quantiles[percent] for percent in (5, 25, 50, 75, 95))
+    _name(axes, f"all {results.cell_count:,} cells", y)
+    axes.plot([low, high], [y, y], color=style.LANDMARK, lw=1)
+    axes.add_patch(Rectangle((lower, y - 0.26), upper - lower, 0.52, fc="white", ec=style.LANDMARK, lw=1, zorder=3))
+    _bar(axes, middle, y, 0.26, style.LANDMARK, zorder=4)
+    _beside(axes, y, f"{column.mean:.2f} ± {column.sd:.2f}", 0.12, style.INK)
+
+
+def _legend(figure: Figure, results: Results, column: TruthColumn) -> None:
+    kinds = set(results.runs["kind"])
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], ls="", marker="o", ms=4.6, color=COLOURS[kind], label=f"{kind} run")
+        for kind in GROUPS
+        if kind in kinds
+    ]
+    handles.append(Line2D([], [], ls="", marker="|", ms=9, mew=1.4, color=style.INK, label="mean"))
+    if results.runs.loc[~results.runs["status"].isin(FINISHED), column.key].notna().any():
+        handles.append(Line2D([], [], ls="", marker="x", ms=5, color=style.LOST, label="diverged, not in the mean"))
+    if column.noise is not None and "search" in kinds:
+        handles.append(Patch(color=style.BAND, label="highest mean ± noise floor"))
+    if column.quantiles:
+        handles.append(Patch(color=style.SHADE, label="middle half of all cells"))
+    handles.append(Line2D([], [], color=style.FAINT, lw=0.9, ls=(0, (1, 2)), label="median cell"))
+    handles.append(Line2D([], [], color=style.INK, lw=0.9, ls=(0, (4, 2)), label="best cell"))
+    figure.legend(
+        handles=handles, loc="upper center", ncols=len(handles), columnspacing=1.2, handletextpad=0.5,
+        handlelength=1.4, bbox_to_anchor=(0.5, 1.0), borderaxespad=0.3,
+    )  # fmt: skip
+
+
+COSTS = {
+    "seconds": ("wall time of the search (s)", 1.0),
+    "forward_backward_passes": ("passes through the supernet", 1.0),
+    "peak_memory_bytes": ("peak memory (MiB)", 2.0**20),
+}
+"""Column of the runs to axis label and divisor."""
+
+
+def cost_strip(results: Results, table: pd.DataFrame) -> Figure:
+    """Return what every finished run cost: time, passes through the supernet and memory, a panel each."""
+    layout = _layout(table)
+    figure = Figure(figsize=(style.WIDTH, layout.end * ROW + 0.75))
+    height = figure.get_figheight()
+    width, left, gap = 2.42, 2.05, 0.25
+    for number, (name, (label, divisor)) in enumerate(COSTS.items()):
+        box = ((left + number * (width + gap)) / style.WIDTH, 0.5 / height)
+        axes = figure.add_axes((*box, width / style.WIDTH, 1 - 0.6 / height))
+        axes.set_ylim(layout.end - 0.3, -0.6)
+        axes.grid(True, axis="x")
+        if number == 0:
+            _name_rows(axes, layout.headings, layout.variants)
+        else:
+            axes.set_yticks([])
+            axes.spines["left"].set_visible(False)
+        axes.set_xlim(0, 1.06 * float((results.finished[name] / divisor).max()) or 1.0)
+        for variant, runs in results.finished.sort_values("seed").groupby("variant", sort=False):
+            row, kind = layout.variants[str(variant)], str(table.at[variant, "kind"])
+            offsets = [row + style.spread(place, len(runs)) for place in range(len(runs))]
+            axes.plot(
+                runs[name] / divisor, offsets, "o", color=COLOURS[kind], ms=4.2, mec="white", mew=0.5, clip_on=False
+            )  # fmt: skip
+        axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel(label)
+    return figure

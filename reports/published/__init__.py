@@ -1,0 +1,1 @@
+"""Published accuracies: facts with their origin, and their reader."""
