@@ -1,6 +1,6 @@
 """The report: self-contained HTML pages, the main one as Markdown too, and its tables and figures as files.
 
-Every topic is a function that returns a section; the main page is a list of them.
+Every topic is a module with a function that returns a section; the main page is a list of them.
 """
 
 import re
@@ -14,19 +14,48 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness.settings.protocol import Board
 from harness.tracking.tracked import Tracked
 from reports.analysis import summary
-from reports.figures.style import draw_together
+from reports.figures.picture import draw_together
 from reports.methods import Description, describe
 from reports.results import Results, load_results
 from reports.section import Block, Figures, Folded, Section
-from reports.tables import table as tables
+from reports.tables.markdown import escape_markdown, to_markdown
 from reports.tables.table import Table
-from reports.topics import collapse, comparison, derivation, frontier, overview, provenance, ranking, theory
-from reports.topics import result as board_sections
-from reports.topics import statistics as statistics_tables
+from reports.topics import (
+    cells,
+    collapse,
+    comparison,
+    costs,
+    derivation,
+    epochs,
+    frontier,
+    overview,
+    protocol,
+    provenance,
+    ranking,
+    result,
+    runs,
+    statistics,
+    theory,
+)
 from reports.topics.variant_pages import VariantPage, variant_pages
 from reports.write import VARIANTS, write_report
 
 MAIN, MARKDOWN = "report.html", "report.md"
+
+TOPICS = (
+    overview,
+    result,
+    comparison,
+    statistics,
+    collapse,
+    epochs,
+    ranking,
+    derivation,
+    frontier,
+    cells,
+    costs,
+)
+"""What was found, in the order of the page: modules with a function `section(results, board, order)`."""
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
@@ -80,30 +109,17 @@ def build_report(
 
 
 def _results_sections(results: Results, board: Board, order: list[str]) -> list[Section]:
-    """Return what was found, in the order of the page."""
-    topics = (
-        overview.section,
-        board_sections.strips_section,
-        comparison.section,
-        statistics_tables.section,
-        collapse.section,
-        board_sections.epochs_section,
-        ranking.section,
-        derivation.section,
-        frontier.section,
-        board_sections.cells_section,
-        board_sections.costs_section,
-    )
-    found = [topic(results, board, order) for topic in topics]
+    """Return what was found."""
+    found = [topic.section(results, board, order) for topic in TOPICS]
     return [section for section in found if section is not None]
 
 
 def _source_sections(results: Results, board: Board, methods: list[Description], tracked: Tracked) -> list[Section]:
     """Return what it was made from."""
     return [
-        provenance.runs_section(results, tracked),
-        provenance.protocol_section(results, board, methods),
-        provenance.provenance_section(results),
+        runs.section(results, tracked),
+        protocol.section(results, board, methods),
+        provenance.section(results),
     ]
 
 
@@ -171,7 +187,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "kind": lambda block: type(block).__name__,
-        "markdown": tables.escape_markdown,
-        "markdown_table": tables.to_markdown,
+        "markdown": escape_markdown,
+        "markdown_table": to_markdown,
     }
     return environment

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from reports.figures.style import Picture
+from reports.figures.picture import Picture
 from reports.tables.table import Table
 
 

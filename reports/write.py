@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.base.errors import UserError
-from reports.figures.style import Picture
-from reports.tables import table as tables
+from reports.figures.picture import Picture
+from reports.tables.latex import to_latex
+from reports.tables.markdown import to_markdown
+from reports.tables.table import Table
 
 TABLES, FIGURES, VARIANTS = "tables", "figures", "variants"
 FOLDERS = (TABLES, FIGURES, VARIANTS)
 
 
-def write_report(
-    output: Path, pages: dict[str, str], shown: Iterable[tables.Table], pictures: Iterable[Picture]
-) -> None:
+def write_report(output: Path, pages: dict[str, str], shown: Iterable[Table], pictures: Iterable[Picture]) -> None:
     """Write the files into `output`: those of an older report go, whatever else is there stays.
 
     Args:
@@ -46,10 +46,10 @@ def write_report(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _write_table(folder: Path, table: tables.Table) -> None:
+def _write_table(folder: Path, table: Table) -> None:
     table.data.to_csv(folder / f"{table.name}.csv", index=False)
-    (folder / f"{table.name}.md").write_text(tables.to_markdown(table), encoding="utf-8")
-    (folder / f"{table.name}.tex").write_text(tables.to_latex(table), encoding="utf-8")
+    (folder / f"{table.name}.md").write_text(to_markdown(table), encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
 
 
 def _replace(staging: Path, output: Path, pages: list[str]) -> None:

@@ -1,1 +1,1 @@
-"""What the topics show, computed: data frames from the results, and no word on how they are drawn."""
+"""What the topics show, computed: data frames from the results, and what they say in words; nothing is drawn here."""

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from reports.figures import style
+from reports.figures.accuracy import stretch_axis
 from reports.results import TruthColumn
 
 COLOURS = {"gradient": "#0072b2", "reinforcement learning": "#cc79a7", "evolution": "#009e73", "random": "#e69f00"}
@@ -34,7 +35,7 @@ def frontier(table: pd.DataFrame, cost: str, column: TruthColumn, reference: str
     axes.grid(True)
     _cost_axis(axes, table[f"{cost}_low"].min(), table[f"{cost}_high"].max())
     values = [*table["truth"], *table["truth_low"]]
-    style.stretch_axis(axes.yaxis, column.best, *style.limits(values, column.best))
+    stretch_axis(axes.yaxis, column.best, values)
     axes.axhline(column.median, color=style.FAINT, lw=0.9, ls=(0, (1, 2)), zorder=0.8)
     on_it = table[table[f"{cost}_dominated_by"] == ""].sort_values(cost)
     steps = [*on_it[[cost, "truth"]].to_numpy().tolist(), [axes.get_xlim()[1], on_it["truth"].max()]]
@@ -141,7 +142,7 @@ def anytime(table: pd.DataFrame, curves: pd.DataFrame, cost: str, column: TruthC
     strategies = [strategy for strategy in COLOURS if strategy in set(table["strategy"])]
     figure, axes = style.panels(len(strategies), 2, panel_height=2.7)
     _cost_axis(axes[0], curves["cost"].min(), curves["cost"].max())
-    style.stretch_axis(axes[0].yaxis, column.best, *style.limits(list(curves["median"]), column.best), spacing=0.08)
+    stretch_axis(axes[0].yaxis, column.best, curves["median"], spacing=0.08)
     by_variant = {str(variant): own for variant, own in curves.groupby("variant")}
     leaders = {strategy: _leader(table, strategy) for strategy in strategies}
     for panel, strategy in zip(axes, strategies, strict=True):

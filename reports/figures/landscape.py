@@ -11,74 +11,28 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from harness.space.cell import EDGES, OPERATIONS, SKIP
+from harness.space.cell import EDGES, OPERATIONS
 from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
+from reports.analysis.landscape import shapes
 from reports.figures import style
-from reports.results import Results, TruthColumn
-from reports.tables.table import Entry, Table, number
+from reports.figures.accuracy import stretch_axis
+from reports.results import TruthColumn
 
 RUN: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "white", "mec": style.INK, "mew": 0.8}
 CURVE_POINTS = 400
 
 
-def by_operation_count(space: pd.DataFrame, runs: pd.DataFrame, truth: str) -> pd.DataFrame:
-    """Return how the truth of all cells depends on how often each operation stands in a cell.
+def count_figure(counts: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> Figure:
+    """Return a panel per operation: truth of all cells against the operation's edges, and the searches' cells.
 
-    Columns: operation, count (edges, 0 to 6), cells, mean, and the percentiles p5, p25, p50, p75, p95 of the truth
-    (percent), and runs: how many of `runs` found such a cell.
+    Args:
+        counts: `landscape.by_operation_count`.
+        searches: `landscape.found_cells`.
+        column: the truth column.
     """
-    known = space.dropna(subset=[truth])
-    parts = []
-    for operation in OPERATIONS:
-        grouped = known.groupby(f"count_{operation}")[truth]
-        part = grouped.agg(cells="size", mean="mean")
-        for percent in (5, 25, 50, 75, 95):
-            part[f"p{percent}"] = grouped.quantile(percent / 100)
-        part["runs"] = runs[f"count_{operation}"].value_counts()
-        parts.append(part.rename_axis("count").reset_index().assign(operation=operation))
-    table = pd.concat(parts, ignore_index=True).fillna({"runs": 0}).astype({"runs": int, "count": int})
-    return table[["operation", "count", *[name for name in table if name not in ("operation", "count")]]]
-
-
-def count_table(counts: pd.DataFrame, column: TruthColumn) -> Table:
-    """Return the mean truth by the number of edges of each operation."""
-    rows = []
-    for operation in OPERATIONS:
-        own = counts[counts["operation"] == operation].set_index("count").reindex(range(len(EDGES) + 1))
-        best = own["mean"].idxmax()
-        entries = [Entry(number(row["mean"]), _runs(row["runs"]), bold=count == best) for count, row in own.iterrows()]
-        rows.append([Entry(OPERATION_LABELS[operation]), *entries])
-    caption = (
-        f"Mean {column.label} accuracy (%) of all cells with so many edges of an operation; beside it how many "
-        "finished searches ended in such a cell. Bold: highest mean of the row."
-    )
-    header = ["operation", *(f"{count} edge{'' if count == 1 else 's'}" for count in range(len(EDGES) + 1))]
-    return Table("operation-counts", caption, header, [("", rows)], counts)
-
-
-def _runs(runs: float) -> str:
-    return "" if not runs > 0 else "1 run" if runs == 1 else f"{runs:.0f} runs"
-
-
-def count_sentence(counts: pd.DataFrame, column: TruthColumn, operation: str = SKIP) -> str:
-    """Say with how many edges of an operation the mean truth of all cells is highest and lowest."""
-    own = counts[counts["operation"] == operation]
-    best, worst = own.iloc[own["mean"].argmax()], own.iloc[own["mean"].argmin()]
-    label = OPERATION_LABELS[operation]
-    few = own[own["count"] <= 3]["mean"]
-    return (
-        f"Over all {own['cells'].sum():,} cells the mean {column.label} accuracy is highest with {best['count']} "
-        f"{label} edges ({best['mean']:.2f} %) and lowest with {worst['count']} ({worst['mean']:.2f} %); from 0 to 3 "
-        f"edges it moves within {few.max() - few.min():.2f} points."
-    )
-
-
-def count_figure(results: Results, counts: pd.DataFrame) -> Figure:
-    """Return a panel per operation: truth of all cells against the operation's edges, and the searches' cells."""
-    column, searches = results.main, _searches(results)
     figure, axes = style.panels(len(OPERATIONS), len(OPERATIONS), panel_height=2.4)
     shown = [*counts["p5"], *searches[column.key]]
-    style.stretch_axis(axes[0].yaxis, column.best, *style.limits(shown, column.best), spacing=0.08)
+    stretch_axis(axes[0].yaxis, column.best, shown, spacing=0.08)
     for panel, operation in zip(axes, OPERATIONS, strict=True):
         own, colour = counts[counts["operation"] == operation], OPERATION_COLOURS[operation]
         panel.fill_between(own["count"], own["p5"], own["p95"], color=colour, alpha=0.16, lw=0)
@@ -95,38 +49,37 @@ def count_figure(results: Results, counts: pd.DataFrame) -> Figure:
         Patch(color=style.FAINT, alpha=0.2, lw=0, label="5 to 95 %"),
         *_run_handles(len(searches)),
     ]
-    _legend(figure, handles)
+    style.panel_legend(figure, handles)
     return figure
 
 
-def landscape_figure(results: Results) -> Figure:
-    """Return the sorted truth of all cells, and their depth and parameters coloured by truth; searches on both."""
-    column, searches = results.main, _searches(results)
+def landscape_figure(space: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> Figure:
+    """Return the sorted truth of all cells, and their depth and parameters coloured by truth; searches on both.
+
+    Args:
+        space: the cells of the space, with the truth, depth and parameters of each.
+        searches: `landscape.found_cells`.
+        column: the truth column.
+    """
     figure, (curve, grid) = style.panels(2, 2, panel_height=3.3, gap=0.75, share_x=False, share_y=False)
-    _percentile_curve(curve, results.space, searches, column)
-    _shape_grid(grid, results.space, searches, column)
+    _percentile_curve(curve, space, searches, column)
+    _shape_grid(grid, space, searches, column)
     curve_handle = Line2D([], [], color=style.FAINT, lw=2, label="all cells, sorted")
     handles: list[Line2D | Patch] = [curve_handle, *_run_handles(len(searches))]
-    _legend(figure, handles)
+    style.panel_legend(figure, handles)
     return figure
 
 
 def _percentile_curve(panel: Axes, space: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> None:
     truth = np.sort(space[column.key].dropna().to_numpy())
     shares = np.linspace(0, 1, CURVE_POINTS)
-    style.stretch_axis(panel.yaxis, column.best, *style.limits(list(truth[:1]), column.best), spacing=0.06)
+    stretch_axis(panel.yaxis, column.best, truth[:1], spacing=0.06)
     panel.plot(100 * shares, np.quantile(truth, shares), color=style.FAINT, lw=2)
     found = searches.groupby(column.key).size().reset_index(name="found")
     percentile = pd.Series(100 * np.searchsorted(truth, found[column.key]) / len(truth))
     _draw_found(panel, percentile, found[column.key], found["found"])
     panel.set(xlim=(-2, 102), xlabel="share of all cells that are worse (%)", ylabel=f"{column.label} accuracy (%)")
     style.panel_title(panel, "Truth of all cells", f"n = {len(truth):,}", 30)
-
-
-def shapes(space: pd.DataFrame, truth: str) -> pd.DataFrame:
-    """Return, a row per depth and number of parameters: depth, parameters, cells and their mean truth (percent)."""
-    grouped = space.dropna(subset=[truth]).groupby(["depth", "parameters"])[truth]
-    return grouped.agg(cells="size", mean="mean").reset_index()
 
 
 def _shape_grid(panel: Axes, space: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> None:
@@ -146,11 +99,6 @@ def _shape_grid(panel: Axes, space: pd.DataFrame, searches: pd.DataFrame, column
     style.panel_title(panel, "Depth and size of all cells", "searches: below each row", 30)
 
 
-def _searches(results: Results) -> pd.DataFrame:
-    finished = results.finished
-    return finished[finished["kind"] == "search"].dropna(subset=["cell_index", results.main.key])
-
-
 def _draw_found(panel: Axes, x: pd.Series, y: pd.Series, found: pd.Series) -> None:
     """Draw a ring per cell, larger for each doubling of the runs that found it; a few sizes keep the file small."""
     doublings = np.log2(found).astype(int)
@@ -162,11 +110,3 @@ def _draw_found(panel: Axes, x: pd.Series, y: pd.Series, found: pd.Series) -> No
 def _run_handles(runs: int) -> list[Line2D]:
     label = f"cell a search found (n = {runs}; larger: by more runs)"
     return [Line2D([], [], ms=4, label=label, **RUN)] if runs else []
-
-
-def _legend(figure: Figure, handles: list[Line2D | Patch]) -> None:
-    anchor = (0.62 / style.WIDTH, 1 - 0.05 / figure.get_figheight())
-    figure.legend(
-        handles=handles, loc="upper left", ncols=len(handles), columnspacing=1.3, handletextpad=0.5, handlelength=1.6,
-        borderaxespad=0, bbox_to_anchor=anchor,
-    )  # fmt: skip

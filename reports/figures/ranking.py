@@ -8,6 +8,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
+from reports.figures.accuracy import stretch_axis
 from reports.results import TruthColumn
 
 PANELS_A_ROW = 5
@@ -43,7 +44,7 @@ def over_epochs(courses: pd.DataFrame, order: list[str], label: str) -> Figure:
     ]
     handles.append(Patch(color="#c8ccd2", label="smallest to largest over the seeds"))
     handles.append(Line2D([], [], color=style.FAINT, lw=0.9, ls=(0, (1, 2)), label="no correlation"))
-    _legend(figure, handles)
+    style.panel_legend(figure, handles)
     return figure
 
 
@@ -59,7 +60,7 @@ def scatter(cells: pd.DataFrame, order: list[str], column: TruthColumn) -> Figur
     figure, axes = style.panels(len(variants), PANELS_A_ROW, panel_height=1.75)
     # Sharp enough for the points, which the SVG holds as one image a panel.
     figure.set_dpi(200)
-    style.stretch_axis(axes[0].xaxis, column.best, *style.limits(list(cells["truth"]), column.best), spacing=0.22)
+    stretch_axis(axes[0].xaxis, column.best, cells["truth"], spacing=0.22)
     for panel, variant in zip(axes, variants, strict=True):
         own = cells[cells["variant"] == variant]
         for best, colour in ((False, ALL), (True, BEST)):
@@ -70,7 +71,7 @@ def scatter(cells: pd.DataFrame, order: list[str], column: TruthColumn) -> Figur
     room = 0.05 * (high - low) or 1.0
     axes[0].set_ylim(low - room, high + room)
     style.label_panels(figure, f"{column.label} accuracy of the cell trained alone (%)", "one-shot accuracy (%)")
-    _legend(
+    style.panel_legend(
         figure,
         [
             Line2D([], [], ls="", marker="o", ms=4, color=BEST, alpha=0.8, label="cells of the best fifth by truth"),
@@ -78,10 +79,3 @@ def scatter(cells: pd.DataFrame, order: list[str], column: TruthColumn) -> Figur
         ],
     )
     return figure
-
-
-def _legend(figure: Figure, handles: list[Line2D | Patch]) -> None:
-    figure.legend(
-        handles=handles, loc="upper left", ncols=len(handles), columnspacing=1.3, handletextpad=0.5, handlelength=1.6,
-        borderaxespad=0, bbox_to_anchor=(0.62 / style.WIDTH, 1 - 0.05 / figure.get_figheight()),
-    )  # fmt: skip

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from reports.analysis import summary
 from reports.figures import style
-from reports.results import FINISHED, Results, TruthColumn
+from reports.figures.accuracy import stretch_axis
+from reports.results import FINISHED, TruthColumn
 
 ROW = 0.27
 """Height of a row, inches."""
@@ -50,37 +50,40 @@ def _layout(table: pd.DataFrame) -> _Layout:
     return _Layout(variants, headings, row)
 
 
-def truth_strip(results: Results, table: pd.DataFrame, column: TruthColumn) -> Figure:
+def truth_strip(
+    runs: pd.DataFrame, table: pd.DataFrame, marks: pd.DataFrame, column: TruthColumn, cell_count: int
+) -> Figure:
     """Return the strip plot of one truth column: every run a point, beside landmarks and all cells.
 
     Args:
-        results: the board's results.
-        table: `summary.comparison(results)`.
+        runs: all runs of the board.
+        table: `summary.comparison`.
+        marks: `summary.landmarks` of the column.
         column: the column to show.
+        cell_count: how many cells the space has.
     """
-    marks = summary.landmarks(results, best_of=column)
     layout = _layout(table)
     marks_row = layout.end
     end = marks_row + GROUP_GAP + len(marks) + (1 if column.quantiles else 0)
     top = 0.45 if end > TALL else 0.32
     figure, axes = style.sheet(end * ROW + top + 0.45, left=2.05, right=2.1, top=top, bottom=0.45)
     axes.set_ylim(end - 0.3, -0.6)
-    shown = [*results.runs[column.key].dropna(), *marks[column.key].dropna()]
-    style.stretch_axis(axes.xaxis, column.best, *style.limits(shown, column.best))
+    shown = [*runs[column.key].dropna(), *marks[column.key].dropna()]
+    stretch_axis(axes.xaxis, column.best, shown)
     axes.tick_params(axis="x", labeltop=end > TALL)
     _references(axes, table, column)
     _name_rows(axes, {**layout.headings, "No search": marks_row}, layout.variants)
-    for variant, points in _points(results, column, layout):
+    for variant, points in _points(runs, column, layout):
         row = layout.variants[variant]
         _draw_runs(axes, points, str(table.at[variant, "kind"]), row)
     for name, numbers in table.iterrows():
         _write_summary(axes, numbers, column, layout.variants[str(name)])
     _draw_landmarks(axes, marks, column, marks_row + GROUP_GAP)
     if column.quantiles:
-        _draw_all_cells(axes, results, column, end - 1)
+        _draw_all_cells(axes, column, cell_count, end - 1)
     trained = f"cells trained {column.epochs} epochs" if column.epochs else "training length not stated by the source"
     axes.set_xlabel(f"{column.label} accuracy of the found cell, trained alone (%; {trained}; axis stretched upward)")
-    _legend(figure, results, column)
+    _legend(figure, runs, column)
     return figure
 
 
@@ -106,10 +109,10 @@ def _name_rows(axes: Axes, headings: dict[str, float], names: dict[str, float]) 
         )  # fmt: skip
 
 
-def _points(results: Results, column: TruthColumn, layout: _Layout) -> Iterator[tuple[str, pd.DataFrame]]:
-    for variant, runs in results.runs.sort_values("seed").groupby("variant", sort=False):
-        offsets = [layout.variants[str(variant)] + style.spread(place, len(runs)) for place in range(len(runs))]
-        points = pd.DataFrame({"x": runs[column.key], "y": offsets, "finished": runs["status"].isin(FINISHED)})
+def _points(runs: pd.DataFrame, column: TruthColumn, layout: _Layout) -> Iterator[tuple[str, pd.DataFrame]]:
+    for variant, own in runs.sort_values("seed").groupby("variant", sort=False):
+        offsets = [layout.variants[str(variant)] + style.spread(place, len(own)) for place in range(len(own))]
+        points = pd.DataFrame({"x": own[column.key], "y": offsets, "finished": own["status"].isin(FINISHED)})
         yield str(variant), points.dropna(subset=["x"])
 
 
@@ -158,24 +161,24 @@ def _name(axes: Axes, text: str, y: float) -> None:
     )  # fmt: skip
 
 
-def _draw_all_cells(axes: Axes, results: Results, column: TruthColumn, y: float) -> None:
+def _draw_all_cells(axes: Axes, column: TruthColumn, cell_count: int, y: float) -> None:
     low, lower, middle, upper, high = (column.quantiles[percent] for percent in (5, 25, 50, 75, 95))
-    _name(axes, f"all {results.cell_count:,} cells", y)
+    _name(axes, f"all {cell_count:,} cells", y)
     axes.plot([low, high], [y, y], color=style.LANDMARK, lw=1)
     axes.add_patch(Rectangle((lower, y - 0.26), upper - lower, 0.52, fc="white", ec=style.LANDMARK, lw=1, zorder=3))
     _bar(axes, middle, y, 0.26, style.LANDMARK, zorder=4)
     _beside(axes, y, f"{column.mean:.2f} ± {column.sd:.2f}", 0.12, style.INK)
 
 
-def _legend(figure: Figure, results: Results, column: TruthColumn) -> None:
-    kinds = set(results.runs["kind"])
+def _legend(figure: Figure, runs: pd.DataFrame, column: TruthColumn) -> None:
+    kinds = set(runs["kind"])
     handles: list[Line2D | Patch] = [
         Line2D([], [], ls="", marker="o", ms=4.6, color=COLOURS[kind], label=f"{kind} run")
         for kind in GROUPS
         if kind in kinds
     ]
     handles.append(Line2D([], [], ls="", marker="|", ms=9, mew=1.4, color=style.INK, label="mean"))
-    if results.runs.loc[~results.runs["status"].isin(FINISHED), column.key].notna().any():
+    if runs.loc[~runs["status"].isin(FINISHED), column.key].notna().any():
         handles.append(Line2D([], [], ls="", marker="x", ms=5, color=style.LOST, label="diverged, not in the mean"))
     if column.noise is not None and "search" in kinds:
         handles.append(Patch(color=style.BAND, label="highest mean ± noise floor"))
@@ -197,8 +200,13 @@ COSTS = {
 """Column of the runs to axis label and divisor."""
 
 
-def cost_strip(results: Results, table: pd.DataFrame) -> Figure:
-    """Return what every finished run cost: time, passes through the supernet and memory, a panel each."""
+def cost_strip(finished: pd.DataFrame, table: pd.DataFrame) -> Figure:
+    """Return what every finished run cost: time, passes through the supernet and memory, a panel each.
+
+    Args:
+        finished: the runs with a result.
+        table: `summary.comparison`.
+    """
     layout = _layout(table)
     figure = Figure(figsize=(style.WIDTH, layout.end * ROW + 0.75))
     height = figure.get_figheight()
@@ -213,8 +221,8 @@ def cost_strip(results: Results, table: pd.DataFrame) -> Figure:
         else:
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)
-        axes.set_xlim(0, 1.06 * float((results.finished[name] / divisor).max()) or 1.0)
-        for variant, runs in results.finished.sort_values("seed").groupby("variant", sort=False):
+        axes.set_xlim(0, 1.06 * float((finished[name] / divisor).max()) or 1.0)
+        for variant, runs in finished.sort_values("seed").groupby("variant", sort=False):
             row, kind = layout.variants[str(variant)], str(table.at[variant, "kind"])
             offsets = [row + style.spread(place, len(runs)) for place in range(len(runs))]
             axes.plot(

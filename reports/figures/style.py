@@ -1,18 +1,11 @@
-"""The look of every figure: colours, type, the stretched accuracy axis, and saving as SVG and PNG."""
+"""The look of every figure: colours, type, sheets and panels, legends."""
 
-import html
-import io
-import re
-from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Iterable
 
-import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from harness.base.processes import map_in_processes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 SEARCH, BASELINE, LANDMARK, LOST = "#0072b2", "#e69f00", "#444444", "#d55e00"
 """Colours of the groups and of runs without a result, from the palette of Okabe and Ito."""
@@ -53,72 +46,6 @@ SETTINGS = {
 
 WIDTH = 10.0
 """Width of every figure in inches; the page shows it at about 1.6 times the size."""
-
-
-class Picture:
-    """A figure: drawn when it is first looked at, or beside others by `draw_together`."""
-
-    def __init__(self, name: str, title: str, plot: Callable[..., Figure], *arguments: Any):
-        """Describe a figure.
-
-        Args:
-            name: its file name without ending.
-            title: what it shows, in one line.
-            plot: a function of a module that makes it.
-            arguments: what `plot` is given.
-        """
-        self.name = name
-        self.title = title
-        self._plot = plot
-        self._arguments = arguments
-
-    @property
-    def svg(self) -> str:
-        """The figure as a file of its own, the same for the same data."""
-        return self._forms[0]
-
-    @property
-    def png(self) -> bytes:
-        """The figure in pixels, the same for the same data."""
-        return self._forms[1]
-
-    @property
-    def inline(self) -> str:
-        """The SVG element alone, for an HTML page."""
-        return self.svg[self.svg.index("<svg") :]
-
-    @cached_property
-    def _forms(self) -> tuple[str, bytes]:
-        return _drawn(self)
-
-
-def draw_together(pictures: Sequence[Picture], processes: int) -> None:
-    """Draw many figures at the same time in so many processes; 0: one after the other in this one.
-
-    Raises:
-        UserError: a process was killed.
-    """
-    for picture, forms in zip(pictures, map_in_processes(_drawn, pictures, processes), strict=True):
-        picture._forms = forms
-
-
-def _drawn(picture: Picture) -> tuple[str, bytes]:
-    with matplotlib.rc_context(SETTINGS):
-        figure = picture._plot(*picture._arguments)
-        svg, png = io.StringIO(), io.BytesIO()
-        figure.savefig(svg, format="svg")
-        figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-    return _tidy(svg.getvalue(), f"figure-{picture.name}", picture.title), png.getvalue()
-
-
-def _tidy(svg: str, name: str, title: str) -> str:
-    # All names inside begin with the figure's own, for they must be unique on a page that holds many figures.
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!DOCTYPE.*?>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    # Matplotlib's style rule would otherwise hold for the whole page.
-    svg = svg.replace("*{stroke-linejoin", f"#{name} *{{stroke-linejoin", 1)
-    return svg.replace("<svg ", f'<svg id="{name}" role="img" aria-label="{html.escape(title)}" ', 1)
 
 
 def shorten(text: str, length: int) -> str:
@@ -180,66 +107,16 @@ def panel_title(axes: Axes, name: str, note: str, length: int) -> None:
     axes.set_title(note, loc="right", color=FAINT, fontsize=7.5, pad=4)
 
 
-STRETCH = 0.5
-"""Points of regret below which the stretched axis turns linear."""
-
-
-def stretch_axis(axis: Any, best: float, low: float, high: float, spacing: float = 0.055) -> None:
-    """Give an accuracy axis the scale -log(best - accuracy + STRETCH), with round ticks.
-
-    It shows collapsed cells at 50 % and differences of a tenth of a point below the optimum in one picture.
-
-    Args:
-        axis: `axes.xaxis` or `axes.yaxis`.
-        best: accuracy of the best cell, percent.
-        low: lower end of the axis, percent.
-        high: upper end, percent.
-        spacing: smallest distance of two ticks as a share of the axis.
-    """
-
-    def forward(accuracy: Any) -> Any:
-        # Above the optimum the scale goes on as a straight line, for matplotlib asks beyond the limits.
-        regret = best - np.asarray(accuracy, dtype=float)
-        inside = -np.log(np.maximum(regret, 0) + STRETCH)
-        return np.where(regret < 0, inside - regret / STRETCH, inside)
-
-    def inverse(position: Any) -> Any:
-        position = np.asarray(position, dtype=float)
-        top = -np.log(STRETCH)
-        return np.where(
-            position > top,
-            best + (position - top) * STRETCH,
-            best + STRETCH - np.exp(np.minimum(-position, 700)),
-        )
-
-    setter = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
-    setter("function", functions=(forward, inverse))
-    limit = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
-    limit(low, high)
-    ticks = _round_ticks(forward, low, high, spacing)
-    axis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
-    axis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-    axis.set_minor_locator(matplotlib.ticker.NullLocator())
-
-
-def _round_ticks(forward: Callable[[Any], Any], low: float, high: float, spacing: float) -> list[float]:
-    start, end = float(forward(low)), float(forward(high))
-    ticks: list[float] = []
-    for step in (10.0, 5.0, 1.0, 0.5):
-        for tick in np.arange(np.ceil(low / step) * step, high + 1e-9, step):
-            distances = [abs(float(forward(tick)) - float(forward(other))) for other in ticks]
-            if min(distances, default=end - start) >= spacing * (end - start):
-                ticks.append(float(tick))
-    return sorted(ticks)
-
-
 def spread(position: int, count: int, height: float = 0.44) -> float:
     """Return the offset of the `position`th of `count` seeds in its row: the same seed stands at the same height."""
     return 0.0 if count < 2 else height * (position / (count - 1) - 0.5)
 
 
-def limits(values: Sequence[float], column_best: float) -> tuple[float, float]:
-    """Return the ends of an accuracy axis that shows all `values` and the best cell."""
-    finite = [value for value in values if np.isfinite(value)]
-    lowest = min([*finite, column_best - 1.0])
-    return lowest - 0.1 * (column_best - lowest) - 0.1, column_best + 0.12
+def panel_legend(figure: Figure, handles: Iterable[Line2D | Patch], right: bool = False) -> None:
+    """Write a legend of one line above a grid of panels, from its left edge on or, if `right`, up to its right end."""
+    handles = list(handles)
+    figure.legend(
+        handles=handles, loc="upper right" if right else "upper left", ncols=len(handles), columnspacing=1.3,
+        handletextpad=0.5, handlelength=1.6, borderaxespad=0,
+        bbox_to_anchor=(0.99 if right else 0.62 / WIDTH, 1 - 0.05 / figure.get_figheight()),
+    )  # fmt: skip

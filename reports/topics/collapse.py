@@ -7,11 +7,18 @@ import pandas as pd
 from harness.settings.protocol import Board
 from harness.space.cell import SKIP
 from harness.space.collapse import TRUTH
-from reports.analysis import collapse_rates, repairs
+from reports.analysis import cell_timelines, collapse_rates, landscape, predictors, repairs
 from reports.analysis.end_values import end_values
-from reports.figures import cell_timelines, landscape, predictors, style
+from reports.figures.cell_timelines import timelines_figure
+from reports.figures.collapse_rates import rates_figure, times_figure
+from reports.figures.landscape import count_figure, landscape_figure
+from reports.figures.picture import Picture
+from reports.figures.predictors import eigenvalue_figure, end_values_figure
+from reports.figures.repairs import repairs_figure
 from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text
+from reports.tables.collapse import count_table, predictors_table, rates_table
+from reports.tables.repairs import repairs_tables
 
 
 def section(results: Results, board: Board, order: list[str]) -> Section | None:
@@ -46,13 +53,13 @@ def _rates(results: Results, order: list[str]) -> Iterator[Block]:
     found = collapse_rates.rates(collapse, order)
     for said in collapse_rates.sentences(found, results.main.label):
         yield Text(said)
-    picture = style.Picture("collapse-rates", "Share of runs that collapse", collapse_rates.rates_figure, found)
+    picture = Picture("collapse-rates", "Share of runs that collapse", rates_figure, found)
     yield Figures([("", picture)], "Share of the finished runs of each variant that collapse; 95 % Wilson intervals.")
     if collapse["collapsed"].any():
         title = "Epoch of collapse"
-        picture = style.Picture("collapse-times", title, collapse_rates.times_figure, collapse, order)
+        picture = Picture("collapse-times", title, times_figure, collapse, order)
         yield Figures([("", picture)], "When they collapse: a mark per run, a line from the first to the last.")
-    yield collapse_rates.rates_table(found, results.main.label)
+    yield rates_table(found, results.main.label)
 
 
 def _without_cells(results: Results, order: list[str]) -> list[str]:
@@ -62,10 +69,13 @@ def _without_cells(results: Results, order: list[str]) -> list[str]:
 
 
 def _timelines(results: Results, order: list[str]) -> Iterator[Block]:
-    if results.epochs.loc[results.epochs["kind"] == "search", "cell"].isna().all():
+    epochs = results.epochs[results.epochs["kind"] == "search"]
+    if epochs["cell"].isna().all():
         return
+    spans = cell_timelines.timelines(results)
+    runs = epochs.groupby("variant")["seed"].nunique().to_dict()
     title = "Argmax cell of every epoch"
-    picture = style.Picture("cell-timelines", title, cell_timelines.timelines, results, order)
+    picture = Picture("cell-timelines", title, timelines_figure, spans, order, runs, int(epochs["epoch"].max()))
     yield Figures(
         [("", picture)],
         f"{title}, a strip per run with the {results.main.label} accuracy of its last cell. Of variants with more "
@@ -82,14 +92,14 @@ def _predictors(results: Results, values: pd.DataFrame, order: list[str], refere
     measured = predictors.measured_eigenvalues(results)
     if len(measured):
         title = "Largest Hessian eigenvalue against truth"
-        picture = style.Picture("eigenvalue-truth", title, predictors.eigenvalue_figure, results, order)
+        picture = Picture("eigenvalue-truth", title, eigenvalue_figure, measured, order, results.main)
         yield Figures([("", picture)], f"{title} of the argmax cell of the same epoch, a panel per variant.")
     else:
         yield Text("No search measured the Hessian in alpha.", note=True)
     title = "Diagnostics at the end of the search against truth"
-    picture = style.Picture("end-values-truth", title, predictors.end_values_figure, results, values, reference)
+    picture = Picture("end-values-truth", title, end_values_figure, values, results.main, reference)
     yield Figures([("", picture)], f"{title}: a point per finished search.")
-    yield predictors.predictors_table(found, label)
+    yield predictors_table(found, label)
 
 
 def _repairs(results: Results, values: pd.DataFrame, order: list[str], reference: str) -> Iterator[Block]:
@@ -106,27 +116,28 @@ def _repairs(results: Results, values: pd.DataFrame, order: list[str], reference
         yield Text(
             f"No variant has two seeds in common with {reference}, so the differences have no interval.", note=True
         )
-        yield from repairs.tables(found, values, reference, results.main)
+        yield from repairs_tables(found, values, reference, results.main)
         return
     title = f"Which variant changes which diagnostic, against {reference}"
-    picture = style.Picture("repairs", title, repairs.figure, found, names, results.main)
+    picture = Picture("repairs", title, repairs_figure, found, names, results.main)
     yield Figures(
         [("", picture)], f"{title}, at the end of the search and paired by seed; size: share of the largest change."
     )
     yield Folded("The same in sentences", [Text(said) for said in repairs.sentences(found, reference, results.main)])
-    yield from repairs.tables(found, values, reference, results.main)
+    yield from repairs_tables(found, values, reference, results.main)
 
 
 def _landscape(results: Results) -> Iterator[Block]:
     if results.space[results.main.key].notna().sum() == 0:
         return
     searches = results.finished[results.finished["kind"] == "search"]
+    found = landscape.found_cells(results)
     counts = landscape.by_operation_count(results.space, searches, results.main.key)
     yield Text(landscape.count_sentence(counts, results.main))
     title = "Truth by the operations of a cell"
-    picture = style.Picture("operation-counts", title, landscape.count_figure, results, counts)
+    picture = Picture("operation-counts", title, count_figure, counts, found, results.main)
     yield Figures([("", picture)], f"{title}.")
-    yield landscape.count_table(counts, results.main)
+    yield count_table(counts, results.main)
     title = "Landscape of the truth"
-    picture = style.Picture("landscape", title, landscape.landscape_figure, results)
+    picture = Picture("landscape", title, landscape_figure, results.space, found, results.main)
     yield Figures([("", picture)], f"{title}: all cells, and those that the searches found.")

@@ -8,12 +8,12 @@ from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, EDGES, SKIP
 from harness.space.collapse import SKIPS
 from reports.analysis import summary
+from reports.analysis.statistics import HIGHER, LOWER, versus
 from reports.facts import Facts, Name, Sentence, text
 from reports.results import FINISHED, Results
 from reports.section import Block, Card, Cards, Folded, Section, Text
-from reports.tables.table import Entry, Table, number
+from reports.tables.facts import facts_table
 from reports.topics import limits
-from reports.topics.statistics import HIGHER, LOWER, versus
 
 LISTED = 4
 """Variants that a sentence names before it counts the rest."""
@@ -55,17 +55,6 @@ def section(results: Results, board: Board, order: list[str]) -> Section:
         Folded("The numbers of this overview", [facts_table(overview.facts)]),
     ]
     return Section("overview", "Which architecture search finds better cells?", "Overview", blocks)
-
-
-def facts_table(facts: Facts) -> Table:
-    """Return the table that the sentences take their numbers from."""
-    data = facts.frame()
-    rows = [
-        [Entry(row["quantity"]), Entry(row["variant"]), Entry(row["from"]), Entry(number(row["value"], 4))]
-        for _, row in data.iterrows()
-    ]
-    caption = "Every number in the sentences of the overview, not rounded, and the file it is computed from."
-    return Table("overview", caption, ["quantity", "variant", "from", "value"], [("", rows)], data, text_columns=3)
 
 
 def overview_of(results: Results, board: Board) -> Overview:

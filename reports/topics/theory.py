@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from harness.space.cell import CELL_COUNT, OPERATIONS
+from reports.analysis.theory import QUADRATIC, SUPERNET, Theory, error_terms, estimates, limit_rates, read_theory
 from reports.figures import theory as figures
-from reports.figures.style import Picture
+from reports.figures.picture import Picture
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables import theory as tables
 from reports.tables.table import Table
-from reports.tables.theory import QUADRATIC, SUPERNET, Theory, significant
+from reports.tables.theory import significant
 
 
 def section(folder: Path) -> Section | None:
@@ -23,7 +24,7 @@ def section(folder: Path) -> Section | None:
     Raises:
         UserError: a file of it is missing or damaged.
     """
-    theory = tables.read_theory(folder)
+    theory = read_theory(folder)
     if theory is None:
         return None
     lead = Text(
@@ -37,7 +38,7 @@ def section(folder: Path) -> Section | None:
 
 
 def _limits(theory: Theory) -> list[Block]:
-    rates = tables.limit_rates(theory)
+    rates = limit_rates(theory)
     picture = Picture("theory-limits", "Distance to discrete cells over the logit gap", figures.limits_figure, theory)
     statement = (
         "Every cell is a limit of the relaxation. Alpha with t on a cell's operations and 0 elsewhere leaves the other "
@@ -103,7 +104,7 @@ def _underflow_sentence(theory: Theory) -> str:
 
 
 def _gradients(theory: Theory) -> list[Block]:
-    terms, found = tables.error_terms(theory), tables.estimates(theory)
+    terms, found = error_terms(theory), estimates(theory)
     problem = (
         "First-order gradients are biased. Search wants the gradient of F(α) = L_valid(w*(α), α), where w*(α) "
         "minimises L_train(w, α); first-order DARTS takes g₁ = ∂L_valid/∂α at the current w. If L_train is m-strongly "

@@ -1,38 +1,34 @@
 """A page per variant: what it is, its settings, its runs, and its search beside that of the reference variant."""
 
-import math
 import re
 from dataclasses import dataclass, replace
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from harness.settings.protocol import Board
-from harness.space.cell import OPERATIONS
 from harness.tracking.tracked import Tracked
-from reports.figures import style, trajectories
+from reports.analysis.trajectories import MEASURES, measures, op_weights
+from reports.figures.picture import Picture
+from reports.figures.style import shorten
+from reports.figures.trajectories import op_weights as op_weights_figure
+from reports.figures.variant import REFERENCE, VARIANT, beside_reference
 from reports.methods import Description
 from reports.results import Results, TruthColumn
 from reports.section import Block, Figures, Section, Text
-from reports.tables import table as tables
+from reports.tables.cells import operations
+from reports.tables.runs import runs_table
+from reports.tables.settings import settings_table
 from reports.tables.table import Entry, Table, number
-from reports.topics.provenance import about_links, runs_table, settings_table
+from reports.topics.runs import about_links
 
-REFERENCE = "#6b7280"
-
-MEASURES = {
+TITLES = {
     "entropy": "entropy / ln 5",
     "margin": "margin",
     "skip_mass": "skip weight",
     "discretisation_gap": "discretisation gap (points)",
     "hessian_largest": "largest Hessian eigenvalue",
 }
-"""Columns of the epochs that a variant's figure shows, and their titles."""
-
-SCALES = {"entropy": 1 / math.log(len(OPERATIONS))}
+"""What the panels of `MEASURES` are called."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +114,7 @@ def _over_the_epochs(results: Results, board: Board, variant: str, slug: str) ->
     is_search = (own["kind"] == "search").all()
     reference = board.reference if is_search and variant != board.reference else ""
     other = results.epochs[results.epochs["variant"] == reference]
-    title = f"Over the epochs: {variant}"
-    picture = style.Picture(f"variant-{slug}-epochs", title, beside_reference, own, other, variant, results.main)
+    picture = _beside_reference(own, other, variant, results.main, slug)
     told = "Line: median over the seeds. Band: smallest to largest. "
     if not other.empty:
         told += f"Grey: {reference}, the reference variant. "
@@ -133,52 +128,20 @@ def _over_the_epochs(results: Results, board: Board, variant: str, slug: str) ->
     return Section("epochs", "Over the epochs", "Epochs", [Figures([("", picture)], told)])
 
 
-def beside_reference(own: pd.DataFrame, other: pd.DataFrame, variant: str, column: TruthColumn) -> Figure:
-    """Return truth and diagnostics over the epochs, a panel each, of a variant and faintly of the reference.
-
-    Args:
-        own: the variant's rows of `Results.epochs`.
-        other: the reference's; may be empty.
-        variant: its name, for the legend.
-        column: the truth column of the first panel.
-    """
-    measured = [name for name in MEASURES if own[name].notna().any()]
-    titles = {column.key: f"truth: {column.label} (%)"} if own[column.key].notna().any() else {}
-    titles |= {name: MEASURES[name] for name in measured}
-    figure, axes = style.panels(len(titles), 3, 1.9, gap=0.62, share_y=False)
-    for panel, (name, title) in zip(axes, titles.items(), strict=True):
-        scale = SCALES.get(name, 1.0)
-        for runs, colour in ((other, REFERENCE), (own, style.SEARCH)):
-            _band(panel, runs, name, scale, colour)
-        panel.set_title(title, loc="left", pad=4)
-        panel.yaxis.set_major_locator(MaxNLocator(4))
-    axes[0].xaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axes[0].set_xlim(*_epoch_limits(own))
-    style.label_panels(figure, "epoch" if (own["kind"] == "search").all() else "cells evaluated", "")
-    lines = [(variant, style.SEARCH, own)]
-    if not other.empty:
-        lines.append((str(other["variant"].iloc[0]), REFERENCE, other))
-    handles = [
-        Line2D([], [], color=colour, lw=2, label=f"{style.shorten(name, 40)} (n = {runs['seed'].nunique()})")
-        for name, colour, runs in lines
-    ]
-    figure.legend(handles=handles, loc="upper left", ncols=2, borderaxespad=0.2)
-    return figure
-
-
-def _band(panel: Axes, runs: pd.DataFrame, name: str, scale: float, colour: str) -> None:
-    measured = runs.dropna(subset=[name])
-    if measured.empty:
-        return
-    band = measured.groupby("epoch")[name].agg(["median", "min", "max"]) * scale
-    panel.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
-    # Few points are seen as points: some measures are taken every so many epochs only.
-    panel.plot(band.index, band["median"], color=colour, lw=1.7, marker="o" if len(band) < 12 else "", ms=3)
-
-
-def _epoch_limits(own: pd.DataFrame) -> tuple[float, float]:
-    last = float(own["epoch"].max())
-    return (0.5, 1.5) if last <= 1 else (1 - 0.02 * last, 1.02 * last)
+def _beside_reference(own: pd.DataFrame, other: pd.DataFrame, variant: str, column: TruthColumn, slug: str) -> Picture:
+    sides = {VARIANT: own} if other.empty else {VARIANT: own, REFERENCE: other}
+    bands = pd.concat([measures(epochs, column).assign(of=side) for side, epochs in sides.items()])
+    names = {
+        side: f"{shorten(epochs['variant'].iloc[0], 40)} (n = {epochs['seed'].nunique()})"
+        for side, epochs in sides.items()
+    }
+    measured = set(bands.loc[bands["of"] == VARIANT, "measure"])
+    titles = {column.key: f"truth: {column.label} (%)", **TITLES}
+    titles = {name: title for name, title in titles.items() if name in measured}
+    x_label = "epoch" if (own["kind"] == "search").all() else "cells evaluated"
+    return Picture(
+        f"variant-{slug}-epochs", f"Over the epochs: {variant}", beside_reference, bands, names, titles, x_label
+    )
 
 
 def _op_weights(results: Results, variant: str, slug: str) -> Section | None:
@@ -186,7 +149,7 @@ def _op_weights(results: Results, variant: str, slug: str) -> Section | None:
     if own.empty:
         return None
     title = f"Op weights: {variant}"
-    picture = style.Picture(f"variant-{slug}-op-weights", title, trajectories.op_weights, results, variant)
+    picture = Picture(f"variant-{slug}-op-weights", title, op_weights_figure, op_weights(own), variant)
     caption = "What multiplies each operation's output, on each of the six edges."
     return Section("weights", "Op weights over the epochs", "Op weights", [Figures([("", picture)], caption)])
 
@@ -197,7 +160,7 @@ def _derived(results: Results, variant: str, slug: str) -> Section | None:
         return None
     rows = [
         [
-            Entry(row["rule"]), Entry(tables.operations(row["cell"])), Entry(str(row["seed"])),
+            Entry(row["rule"]), Entry(operations(row["cell"])), Entry(str(row["seed"])),
             *(Entry(number(row[column.key])) for column in results.columns),
         ]
         for _, row in data.sort_values(["seed", "rule"], kind="stable").iterrows()

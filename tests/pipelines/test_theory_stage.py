@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from harness.theory.study import SMALL, write_theory
-from reports.tables.theory import Theory
+from reports.analysis.theory import Theory
 from reports.topics.theory import section
 from tests.conftest import ROOT
 

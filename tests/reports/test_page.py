@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from harness.base.errors import UserError
 from harness.search import registry
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from harness.tracking.tracked import Tracked
-from reports.figures import style
+from reports.figures.picture import Picture
 from reports.page import _check_keys, _check_names, build_report
 from reports.results import load_results
 from reports.section import Section
-from reports.topics.provenance import about_links, runs_table
+from reports.tables.runs import runs_table
+from reports.topics.runs import about_links
 from reports.write import write_report
 from tests.conftest import ROOT
+from tests.reports.figures.test_picture import dot
 from tests.reports.hostile import PLACES, Foreign, poisoned
 from tests.reports.hostile import hostile as hostile_text
 from tests.reports.simulate import Simulation
@@ -280,23 +281,8 @@ def test_bad_results_are_told_in_a_sentence_and_the_old_report_stays(small, tmp_
     assert page.read_bytes() == before
 
 
-def dot(height: float) -> Figure:
-    figure = Figure(figsize=(1, 1))
-    figure.add_subplot().plot([0, 1], [0, height], "o")
-    return figure
-
-
-def test_figures_drawn_at_the_same_time_are_the_same():
-    alone, together = ([style.Picture(f"dot-{n}", f"Dot {n}", dot, n / 3) for n in range(3)] for _ in range(2))
-    style.draw_together(together, processes=2)
-    assert [picture.svg for picture in together] == [picture.svg for picture in alone]
-    assert [picture.png for picture in together] == [picture.png for picture in alone]
-    assert len({picture.png for picture in together}) == 3
-    assert 'aria-label="Dot 2"' in together[2].inline
-
-
 def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_remains(tmp_path, monkeypatch):
-    picture = style.Picture("dot", "A dot", dot, 0.5)
+    picture = Picture("dot", "A dot", dot, 0.5)
     write_report(tmp_path / "report", {"report.html": "old"}, [], [picture])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(before) == 3
@@ -319,14 +305,6 @@ def test_two_files_of_one_name_are_refused():
         _check_names("picture", ["../x"])
     with pytest.raises(ValueError, match="2 sections of the report have the key 'runs'"):
         _check_keys([Section("runs", "Runs", "Runs"), Section("runs", "Others", "Others")])
-
-
-def test_drawings_turn_dark_with_the_page():
-    sheet = (ROOT / "reports" / "templates" / "style.css").read_text()
-    dark = sheet.partition("prefers-color-scheme: dark")[2].partition("@page")[0]
-    assert "invert(" in dark
-    # The rule counts on drawings that are made on white.
-    assert "figure.facecolor" not in style.SETTINGS
 
 
 def test_dvc_runs_the_report_again_after_a_change_of_any_of_its_modules():

@@ -10,7 +10,8 @@ from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports.analysis import summary
 from reports.results import load_results
 from reports.section import Block, Folded
-from reports.tables.table import Table, to_latex
+from reports.tables.latex import to_latex
+from reports.tables.table import Table
 from reports.topics import comparison
 from reports.topics import statistics as statistics_tables
 from tests.reports.boards import SIX

@@ -4,7 +4,9 @@ import subprocess
 import pandas as pd
 import pytest
 
-from reports.tables.table import Entry, Table, escape_latex, mean_entry, to_latex, to_markdown
+from reports.tables.latex import escape_latex, to_latex
+from reports.tables.markdown import to_markdown
+from reports.tables.table import Entry, Table, mean_entry, signed
 
 
 def test_mean_entry_shows_n_and_leaves_out_an_undefined_deviation():
@@ -46,3 +48,12 @@ def compile_latex(folder, files: list[str]) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "minimal.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=60)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign():
+    assert [signed(value, 2) for value in (0.004, -0.004, 0.0, -1234.5)] == [
+        "0.00",
+        "0.00",
+        "0.00",
+        "-1,234.50",
+    ]

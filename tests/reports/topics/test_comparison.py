@@ -7,12 +7,12 @@ import pytest
 
 from harness.space.cell import ALL_SKIP
 from reports.analysis import summary
+from reports.analysis.comparison import BEST, TIED, against_best
 from reports.results import Results, load_results
 from reports.section import Folded, Section, Text
-from reports.tables import published as beside_published
+from reports.tables import comparison as comparison_tables
 from reports.tables.table import Entry, Table
 from reports.topics import comparison
-from reports.topics.comparison import BEST, TIED, against_best
 from tests.reports.boards import SIX, TEST, hand_made
 from tests.reports.simulate import Simulation
 
@@ -38,7 +38,7 @@ def order(results: Results) -> list[str]:
 
 
 def table_of(results: Results) -> Table:
-    return comparison.main_table(results, order(results))
+    return comparison_tables.main_table(results, order(results))
 
 
 def rows_of(table: Table) -> dict[str, list[Entry]]:
@@ -245,7 +245,7 @@ def test_published_accuracies_stand_in_their_columns(six):
 
 def test_without_a_published_method_all_rows_are_folded():
     results, board = hand_made({"new": [94.0]})
-    blocks = beside_published.blocks(results, board, ["new"])
+    blocks = comparison.published_blocks(results, board, ["new"])
     assert [type(block) for block in blocks] == [Folded]
 
 

@@ -6,11 +6,12 @@ import pytest
 
 from harness.search.derivation import CHEAP_RULES
 from harness.settings.protocol import Board
+from reports.analysis import derivation as derivation_analysis
+from reports.analysis.derivation import DRAWS, OWN_RULE, RULES, by_rule, by_variant
 from reports.results import Results, load_results
 from reports.section import Figures, Folded, Text
 from reports.tables import table as tables
 from reports.topics import derivation
-from reports.topics.derivation import DRAWS, OWN_RULE, RULES, by_rule, by_variant
 from tests.reports.boards import TEST
 from tests.reports.simulate import Simulation
 
@@ -65,7 +66,7 @@ def test_truths_have_a_column_a_rule_and_the_expected_truth_of_a_draw(simulated)
     results, _ = simulated
     derived = {("a", "stage 1"): [1.0, 2.0], ("a", "argmax"): [50.0, 60.0], ("a", OWN_RULE): [90.0, 92.0]}
     results = with_derived(results, derived, [("a", 0, 80.0, 3), ("a", 0, 40.0, 1), ("a", 1, 90.0, 4)])
-    table = derivation.truth_by_rule(results)
+    table = derivation_analysis.truth_by_rule(results)
     assert list(table) == [OWN_RULE, "argmax", DRAWS, "stage 1"]
     assert table[DRAWS].tolist() == [70.0, 90.0]  # weighed by the counts; a plain mean would be 60
     assert "random-search" not in table.index.unique("variant")
@@ -111,9 +112,9 @@ def test_an_expectation_neither_wins_nor_rescues() -> None:
 
 def test_on_a_column_of_low_accuracies_nothing_counts_as_collapsed(simulated) -> None:
     results, _ = simulated
-    assert derivation.collapse_mark(results) == 80.0
+    assert derivation_analysis.collapse_mark(results) == 80.0
     low = replace(results, columns=(replace(results.main, median=65.0),))
-    assert derivation.collapse_mark(low) is None
+    assert derivation_analysis.collapse_mark(low) is None
     table = by_rule(EXAMPLE, None)
     assert table["rescued"].isna().all()
     assert "no sign of collapse" in " ".join(derivation.sentences(table))

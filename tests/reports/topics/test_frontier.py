@@ -8,25 +8,16 @@ import pytest
 from harness.settings.protocol import Board
 from harness.space.cell import CONV1, CONV3, POOL, SKIP, Cell
 from harness.truth.training_time import MODEL_EPOCHS, model_seconds
+from reports.analysis import frontier as frontier_analysis
 from reports.results import Results, load_results
 from reports.section import Figures, Section, Text
 from reports.tables import table as tables
 from reports.topics import frontier
+from tests.reports.analysis.test_frontier import medians
 from tests.reports.boards import TEST
 from tests.reports.simulate import Simulation
 
 NAN = math.nan
-
-
-def medians(rows: dict[str, tuple[float, float]]) -> pd.DataFrame:
-    """Variant to cost and truth."""
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["charged", "truth"])
-    return table.rename_axis("variant").reset_index()
-
-
-def steps(rows: list[tuple[int, float, float, float]]) -> pd.DataFrame:
-    """Seed, share, charged, truth of one variant."""
-    return pd.DataFrame(rows, columns=["seed", "share", "charged", "truth"])
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +41,21 @@ def test_the_price_of_an_image_is_that_of_the_model_of_training_times() -> None:
     # The model is linear, so the mean over all cells is the price of the average cell, in each of which an operation
     # stands on 6/5 of the edges.
     average = model_seconds("cifar10", MODEL_EPOCHS).mean() / (MODEL_EPOCHS * 50_000)
-    assert frontier.image_seconds(6 / 5) == pytest.approx(average)
+    assert frontier_analysis.image_seconds(6 / 5) == pytest.approx(average)
     times = model_seconds("cifar10", MODEL_EPOCHS)
     alone = sum(times[Cell((operation,) * 6).index] for operation in (SKIP, CONV1, CONV3, POOL))
     none = times[Cell(("none",) * 6).index]
-    assert frontier.pass_seconds(64) == pytest.approx(64 * (alone - 3 * none) / (MODEL_EPOCHS * 50_000))
-    assert frontier.epoch_seconds() == pytest.approx(model_seconds("cifar10-valid", 1).mean())
+    assert frontier_analysis.pass_seconds(64) == pytest.approx(64 * (alone - 3 * none) / (MODEL_EPOCHS * 50_000))
+    assert frontier_analysis.epoch_seconds() == pytest.approx(model_seconds("cifar10-valid", 1).mean())
 
 
 def test_searches_are_charged_their_passes_and_baselines_what_the_records_charge(simulated) -> None:
     results, board = simulated
-    runs = frontier.finished_runs(results, board).set_index(["variant", "seed"])
+    runs = frontier_analysis.finished_runs(results, board).set_index(["variant", "seed"])
     search, baseline = runs.loc[("darts", 0)], runs.loc[("reinforce", 1)]
     record = results.runs.set_index(["variant", "seed"]).loc[("darts", 0)]
     passes = record["forward_backward_passes"]
-    assert search["charged"] == pytest.approx(passes * frontier.pass_seconds(board.chosen.batch_size))
+    assert search["charged"] == pytest.approx(passes * frontier_analysis.pass_seconds(board.chosen.batch_size))
     assert search["measured"] == record["seconds"]
     own = results.epochs[(results.epochs["variant"] == "reinforce") & (results.epochs["seed"] == 1)]
     assert baseline["charged"] == baseline["measured"] == own["cost_seconds"].iloc[-1]
@@ -75,44 +66,19 @@ def test_runs_of_unknown_cost_or_without_a_result_are_left_out(simulated) -> Non
     runs = results.runs.copy()
     runs.loc[(runs["variant"] == "darts") & (runs["seed"] == 0), "forward_backward_passes"] = 0.0
     runs.loc[(runs["variant"] == "drnas") & (runs["seed"] == 1), "status"] = "failed"
-    left = frontier.finished_runs(replace(results, runs=runs), board)
+    left = frontier_analysis.finished_runs(replace(results, runs=runs), board)
     assert len(left) == len(runs) - 2
     epochs = results.epochs.assign(cost_seconds=NAN)
-    assert set(frontier.finished_runs(replace(results, epochs=epochs), board)["kind"]) == {"search"}
-
-
-def test_dominance_by_cost_and_truth() -> None:
-    table = medians({"cheap": (1, 80), "good": (5, 93), "worse": (5, 92), "dear": (9, 93), "best": (20, 94)})
-    assert frontier.dominated_by(table, "charged") == ["", "", "good", "good", ""]
-
-
-def test_equal_variants_do_not_dominate_each_other_and_the_best_dominator_is_named() -> None:
-    table = medians({"a": (5, 93), "b": (5, 93), "c": (6, 93), "d": (7, 90), "e": (7, 95)})
-    assert frontier.dominated_by(table, "charged") == ["", "", "a", "e", ""]
-
-
-def test_the_answer_at_a_cost_is_the_last_before_it() -> None:
-    one = steps([(0, 0.25, 40.0, 80.0), (0, 0.5, 40.0, 90.0), (0, 1.0, 40.0, 85.0), (1, 1.0, 20.0, 70.0)])
-    found = frontier.truths_at(one, "charged", np.array([9.0, 10.0, 25.0, 40.0, 99.0]))
-    np.testing.assert_array_equal(found, [[NAN, 80, 90, 85, 85], [NAN, NAN, 70, 70, 70]])
-
-
-def test_a_curve_starts_with_half_of_the_runs_and_ends_with_the_last() -> None:
-    one = steps([(seed, 1.0, cost, truth) for seed, cost, truth in ((0, 10, 60), (1, 20, 80), (2, 40, 90))])
-    found = frontier.curve(one, "charged", np.array([5.0, 10.0, 20.0, 39.0, 60.0]))
-    # At 10 one run of three has an answer, at 20 two; 60 lies beyond the last end, 40.
-    assert found["cost"].tolist() == [20, 39, 40]
-    assert found["median"].tolist() == [70, 70, 80]
-    assert found[["low", "high"]].iloc[-1].tolist() == [70, 85]
+    assert set(frontier_analysis.finished_runs(replace(results, epochs=epochs), board)["kind"]) == {"search"}
 
 
 def test_a_search_answers_with_its_argmax_cell_and_in_the_end_with_the_cell_it_returns(simulated) -> None:
     results, board = simulated
     epochs = results.epochs.copy()
     epochs.loc[epochs["variant"] == "gdas", TEST] = NAN
-    runs = frontier.finished_runs(results, board)
+    runs = frontier_analysis.finished_runs(results, board)
     runs.loc[runs["variant"] == "darts", "truth"] = 12.0
-    found = frontier.answers(replace(results, epochs=epochs), runs)
+    found = frontier_analysis.answers(replace(results, epochs=epochs), runs)
     darts = found["darts"][found["darts"]["seed"] == 0]
     own = epochs[(epochs["variant"] == "darts") & (epochs["seed"] == 0)]
     assert darts["share"].tolist() == [0.25, 0.5, 0.75, 1.0]
@@ -121,22 +87,6 @@ def test_a_search_answers_with_its_argmax_cell_and_in_the_end_with_the_cell_it_r
     baseline = found["reinforce"][found["reinforce"]["seed"] == 0]
     paid = epochs[(epochs["variant"] == "reinforce") & (epochs["seed"] == 0)]["cost_seconds"]
     np.testing.assert_allclose(baseline["share"] * baseline["charged"], paid)
-
-
-def test_the_best_baseline_of_equal_cost() -> None:
-    table = medians({"search": (100, 90), "cheap": (10, 90), "a": (500, 93), "b": (300, 92)})
-    table["kind"] = ["search", "search", "baseline", "baseline"]
-    found = frontier.with_equal_cost(
-        table,
-        {
-            "a": steps([(0, 0.1, 500, 70), (0, 1.0, 500, 93), (1, 0.1, 500, 72), (1, 1.0, 500, 93)]),
-            "b": steps([(0, 0.3, 300, 80), (0, 1.0, 300, 92), (1, 0.9, 300, 99), (1, 1.0, 300, 92)]),
-        },
-    )
-    # At 100 s a has 70 and 72, b has 80 in one of two runs.
-    assert found["equal_cost_baseline"].tolist() == ["b", "", "", ""]
-    assert found["equal_cost_truth"].tolist()[0] == 80.0
-    assert found["equal_cost_truth"].isna().tolist() == [False, True, True, True]
 
 
 def test_the_table_groups_by_strategy_and_says_what_is_dominated(built) -> None:
@@ -172,8 +122,8 @@ def test_sentences_count_searches_above_the_baselines_of_equal_cost() -> None:
 
 def test_a_smaller_network_than_the_benchmarks_is_named_and_its_own_is_not(simulated) -> None:
     results, board = simulated
-    prices = frontier.price_data(board, results)
-    table = frontier.points(frontier.finished_runs(results, board), [])
+    prices = frontier_analysis.price_data(board, results)
+    table = frontier_analysis.points(frontier_analysis.finished_runs(results, board), [])
     assert "(16 × 16 pixels, 8 channels, 1 cell a stage, instead of 32 × 32 pixels, 16 channels, 5 cells a stage)" in (
         " ".join(frontier.price_sentences(prices, table, board))
     )
@@ -192,9 +142,9 @@ def test_prices_tell_what_is_modelled_and_what_the_records_charge(simulated) -> 
     results, board = simulated
     rows = [("x", 0, "baseline", 1, 10.0), ("x", 0, "baseline", 2, 110.0), ("x", 1, "baseline", 1, 30.0)]
     epochs = pd.DataFrame(rows, columns=["variant", "seed", "kind", "epoch", "cost_seconds"])
-    prices = frontier.price_data(board, replace(results, epochs=epochs)).set_index("source")["seconds"]
+    prices = frontier_analysis.price_data(board, replace(results, epochs=epochs)).set_index("source")["seconds"]
     assert prices["by the records"] == 30.0  # of 10, 100 and 30: a run's first cell costs too
-    assert prices["modelled"].tolist() == [frontier.pass_seconds(32), frontier.epoch_seconds()]
+    assert prices["modelled"].tolist() == [frontier_analysis.pass_seconds(32), frontier_analysis.epoch_seconds()]
 
 
 def test_the_notes_of_the_baselines_are_repeated_once(simulated) -> None:
@@ -209,7 +159,7 @@ def test_figures_name_the_frontier_and_the_reference(built) -> None:
     pictures = {picture.name: picture.svg for block in figures for _, picture in block.pictures}
     assert list(pictures) == ["frontier-charged", "frontier-measured", "anytime-charged", "anytime-measured"]
     table = next(block for block in built.blocks if isinstance(block, tables.Table) and block.name == "frontier").data
-    for cost in frontier.COSTS:
+    for cost in frontier_analysis.COSTS:
         for variant in ["darts", *table.loc[table[f"{cost}_dominated_by"] == "", "variant"]]:
             assert f">{variant}<" in pictures[f"frontier-{cost}"]
     # The upper axis counts in the charged unit.

@@ -16,8 +16,9 @@ from reports.analysis import summary
 from reports.facts import Facts, Name, Number, Sentence, text
 from reports.page import build_report
 from reports.results import Results, load_results
+from reports.tables.facts import facts_table
 from reports.topics.limits import detectable_difference
-from reports.topics.overview import Finding, Overview, facts_table, overview_of, section
+from reports.topics.overview import Finding, Overview, overview_of, section
 from tests.reports.analysis.test_summary import with_truth
 from tests.reports.simulate import Simulation
 

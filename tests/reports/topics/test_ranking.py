@@ -7,8 +7,10 @@ import pytest
 from scipy import stats
 
 from harness.settings.protocol import Board
+from reports.analysis import ranking as ranking_analysis
 from reports.results import Results, load_results
 from reports.section import Figures, Folded, Section, Text
+from reports.tables import latex, markdown
 from reports.tables import table as tables
 from reports.topics import ranking
 from tests.reports.simulate import Simulation
@@ -57,14 +59,14 @@ def shown(section: Section) -> dict[str, tables.Table]:
 
 
 def test_over_the_epochs_median_and_range_are_those_of_the_seeds() -> None:
-    table = ranking.over_epochs(EXAMPLE).set_index(["variant", "epoch"])
+    table = ranking_analysis.over_epochs(EXAMPLE).set_index(["variant", "epoch"])
     row = table.loc[("a", 20)]
     assert (row["kendall"], row["kendall_low"], row["kendall_high"], row["seeds"]) == (0.6, 0.5, 0.7, 2)
     assert table.loc[("b", 20), "seeds"] == 1
 
 
 def test_the_end_is_the_last_measurement_of_each_run() -> None:
-    table = ranking.at_the_end(EXAMPLE).set_index("variant")
+    table = ranking_analysis.at_the_end(EXAMPLE).set_index("variant")
     # Seed 1 of b stopped early.
     assert table.loc["b", ["kendall_low", "kendall_high", "epoch", "seeds"]].tolist() == [0.2, 0.4, 15, 2]
     assert table.loc["a", "kendall_best_fifth"] == pytest.approx(0.2)
@@ -74,10 +76,10 @@ def test_chance_is_the_point_that_one_unrelated_ranking_of_twenty_exceeds() -> N
     ranks = np.random.default_rng(0).permuted(np.tile(np.arange(20), (4000, 1)), axis=1)
     pairs = np.triu_indices(20, 1)
     taus = np.sign(ranks[:, pairs[1]] - ranks[:, pairs[0]]).mean(axis=1)
-    assert (taus > ranking.chance_tau(20)).mean() == pytest.approx(0.05, abs=0.012)
-    assert ranking.chance_tau(20) == pytest.approx(1.6449 * math.sqrt(90 / 3420), rel=1e-4)
-    assert math.isnan(ranking.chance_tau(1))
-    assert ranking.at_the_end(EXAMPLE)["chance_best_fifth"].tolist() == [ranking.chance_tau(20)] * 2
+    assert (taus > ranking_analysis.chance_tau(20)).mean() == pytest.approx(0.05, abs=0.012)
+    assert ranking_analysis.chance_tau(20) == pytest.approx(1.6449 * math.sqrt(90 / 3420), rel=1e-4)
+    assert math.isnan(ranking_analysis.chance_tau(1))
+    assert ranking_analysis.at_the_end(EXAMPLE)["chance_best_fifth"].tolist() == [ranking_analysis.chance_tau(20)] * 2
 
 
 def test_cells_of_the_scatter_are_medians_over_the_last_measurements() -> None:
@@ -88,14 +90,14 @@ def test_cells_of_the_scatter_are_medians_over_the_last_measurements() -> None:
         for cell in range(10)
     ]
     one_shot = pd.DataFrame(rows, columns=["variant", "seed", "epoch", "cell_index", "accuracy", TEST])
-    table = ranking.last_accuracies(one_shot, TEST)
+    table = ranking_analysis.last_accuracies(one_shot, TEST)
     assert table["accuracy"].tolist() == [10 * cell + 1 for cell in range(10)]
     assert table["seeds"].unique().tolist() == [3]
     assert table.loc[table["best_fifth"], "cell_index"].tolist() == [8, 9]
 
 
 def test_sentences_say_what_the_table_says() -> None:
-    main, courses = ranking.at_the_end(EXAMPLE), ranking.over_epochs(EXAMPLE)
+    main, courses = ranking_analysis.at_the_end(EXAMPLE), ranking_analysis.over_epochs(EXAMPLE)
     text = " ".join(ranking.sentences(main, courses))
     assert "list of 100 cells, a variant's last measurement has a median tau between 0.30 and 0.60." in text
     assert "best truth the median is between -0.25 and 0.20. Unrelated" in text
@@ -106,10 +108,12 @@ def test_sentences_say_what_the_table_says() -> None:
 
 def test_equal_accuracies_rank_nothing_and_one_epoch_has_no_course() -> None:
     constant = EXAMPLE.assign(kendall=NAN, kendall_best_fifth=NAN, precision_at_10=NAN)
-    text = " ".join(ranking.sentences(ranking.at_the_end(constant), ranking.over_epochs(constant)))
+    text = " ".join(ranking.sentences(ranking_analysis.at_the_end(constant), ranking_analysis.over_epochs(constant)))
     assert text == "Under the shared weights all measured cells are equally accurate, so they rank nothing."
     once = EXAMPLE[EXAMPLE["epoch"] == 10]
-    assert "From the first" not in " ".join(ranking.sentences(ranking.at_the_end(once), ranking.over_epochs(once)))
+    assert "From the first" not in " ".join(
+        ranking.sentences(ranking_analysis.at_the_end(once), ranking_analysis.over_epochs(once))
+    )
 
 
 def test_the_table_follows_the_order_and_the_correlations_of_the_cells(simulated, built) -> None:
@@ -137,8 +141,8 @@ def test_every_truth_column_and_every_epoch_stand_in_folded_tables(built) -> Non
     assert found["one-shot-epochs"].header == ["variant", "epoch 10", "epoch 20"]
     assert set(found["one-shot-epochs"].data["column"]) == {TEST, OTHER}
     for table in found.values():
-        tables.to_markdown(table)
-        tables.to_latex(table)
+        markdown.to_markdown(table)
+        latex.to_latex(table)
 
 
 def test_figures_have_a_panel_a_variant(built) -> None:
@@ -154,7 +158,7 @@ def test_a_single_constant_measurement_renders(simulated) -> None:
     one = shot[(shot["variant"] == "darts") & (shot["seed"] == 0) & (shot["epoch"] == 10)].assign(accuracy=50.0)
     ranks = results.rank_correlation
     ranks = ranks[(ranks["variant"] == "darts") & (ranks["seed"] == 0) & (ranks["epoch"] == 10)]
-    ranks = ranks.assign(**dict.fromkeys(ranking.STATISTICS, NAN))
+    ranks = ranks.assign(**dict.fromkeys(ranking_analysis.STATISTICS, NAN))
     section = ranking.section(replace(results, one_shot=one, rank_correlation=ranks), board, ["darts"])
     assert section is not None
     assert isinstance(section.blocks[0], Text)

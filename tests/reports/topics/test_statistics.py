@@ -7,11 +7,13 @@ import pytest
 
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports.analysis import aggregate, summary
+from reports.analysis import statistics as statistics_analysis
+from reports.analysis.statistics import EQUAL, HIGHER, INSIDE, LOWER, NO_PAIR, TOO_FEW, UNDECIDED, versus
 from reports.results import Results, load_results
 from reports.section import Figures, Folded, Section, Text
+from reports.tables import statistics as statistics_tables
 from reports.tables.table import Entry, Table
-from reports.topics import statistics as statistics_tables
-from reports.topics.statistics import EQUAL, HIGHER, INSIDE, LOWER, NO_PAIR, TOO_FEW, UNDECIDED, versus
+from reports.topics import statistics
 from tests.reports.boards import SIX, hand_made
 from tests.reports.simulate import Simulation
 
@@ -23,11 +25,11 @@ def order(results: Results) -> list[str]:
 
 
 def statistics_of(results: Results) -> pd.DataFrame:
-    return statistics_tables.column_statistics(results, results.main, order(results))
+    return statistics_analysis.column_statistics(results, results.main, order(results))
 
 
 def section_of(results: Results, board) -> Section:
-    section = statistics_tables.section(results, board, order(results))
+    section = statistics.section(results, board, order(results))
     assert section is not None
     return section
 
@@ -153,7 +155,7 @@ def test_absent_reference_and_absent_baseline_are_said():
 
 def test_the_best_baseline_is_the_one_of_the_highest_mean():
     results, board = hand_made({"darts": BASE}, {"random": BASE, "better": [value + 1 for value in BASE]})
-    assert statistics_tables.best_baseline(results) == "better"
+    assert statistics_analysis.best_baseline(results) == "better"
     section = section_of(results, board)
     assert "2 methods against the best multi-trial baseline, better, on CIFAR-10 test: lower: 2." in text_of(section)
     names = {block.name for block in section.blocks if isinstance(block, Table)}
@@ -168,7 +170,7 @@ def test_noise_floor_counts_close_pairs():
 
 def test_nothing_finished_gives_no_section():
     results, board = hand_made({"a": [math.nan, math.nan]})
-    assert statistics_tables.section(results, board, ["a"]) is None
+    assert statistics.section(results, board, ["a"]) is None
 
 
 def test_every_number_of_the_sentences_stands_in_a_table():

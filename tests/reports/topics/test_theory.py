@@ -8,14 +8,10 @@ import pandas as pd
 import pytest
 
 from harness.base.errors import UserError
+from reports.analysis.theory import error_terms, estimates, limit_rates, over_networks, read_theory
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.table import Table
 from reports.tables.theory import (
-    error_terms,
-    estimates,
-    limit_rates,
-    over_networks,
-    read_theory,
     significant,
 )
 from reports.topics.theory import quadratic_text, rates_text, section, supernet_text, terms_text

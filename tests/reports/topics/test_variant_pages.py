@@ -8,11 +8,13 @@ from harness.search import registry
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from harness.tracking.tracked import Tracked
+from reports.analysis.trajectories import measures
+from reports.figures.variant import VARIANT, beside_reference
 from reports.methods import describe, flatten
 from reports.results import Results, load_results
 from reports.section import Figures, Section, Text
 from reports.tables.table import Table
-from reports.topics.variant_pages import VariantPage, beside_reference, slugs, variant_page, variant_pages
+from reports.topics.variant_pages import VariantPage, slugs, variant_page, variant_pages
 from tests.reports.simulate import Simulation
 
 TEST = "truth/cifar10/test"
@@ -128,7 +130,8 @@ def test_the_line_is_the_median_and_the_band_reaches_to_the_extremes(simulated: 
         for epoch, value in enumerate(values, start=1)
     ]
     own = pd.DataFrame(rows).reindex(columns=results.epochs.columns)
-    panel = beside_reference(own, own.iloc[:0], "a", results.main).axes[0]
+    bands = measures(own, results.main).assign(of=VARIANT)
+    panel = beside_reference(bands, {VARIANT: "a"}, {TEST: "truth"}, "epoch").axes[0]
     assert panel.lines[0].get_xydata().tolist() == [[1.0, 30.0], [2.0, 60.0]]
     assert panel.collections[0].get_datalim(panel.transData).intervaly.tolist() == [10.0, 90.0]
 

@@ -1,0 +1,96 @@
+"""Every method on every truth column, and against what it has to beat."""
+
+import math
+
+import pandas as pd
+
+from harness.board.compare import LEVEL, told_apart
+from harness.statistics.estimates import (
+    bootstrap_interval,
+    interquartile_mean,
+    normalised_score,
+    pooled,
+    proportion_interval,
+)
+from harness.statistics.significance import compare_with, fewest_pairs
+from reports.analysis import summary
+from reports.results import Results, TruthColumn
+
+HIGHER, LOWER, UNDECIDED = "higher", "lower", "not told apart"
+
+INSIDE, TOO_FEW, EQUAL, NO_PAIR = "within the noise floor", "too few pairs", "equal", "no pair"
+"""The verdicts of `versus`."""
+
+
+def column_statistics(results: Results, column: TruthColumn, order: list[str]) -> pd.DataFrame:
+    """Return the statistics of each method on one truth column, index variant in the order given.
+
+    Columns: kind, runs, n, mean, sd (ddof 1), median, min, percentile, iqm, iqm_low, iqm_high, distinct_cells,
+    same_cell (runs that found the cell found most, by canonical form), same_cell_low, same_cell_high (Wilson, shares),
+    score, regret (of the mean), above (runs above the median of all cells), above_low, above_high (Wilson, shares).
+    Without a result all but the first three are NaN.
+    """
+    known = results.finished.dropna(subset=[column.key])
+    groups = dict(iter(known.groupby("variant", sort=False)))
+    rows = {}
+    for variant, runs in results.runs.groupby("variant", sort=False):
+        own = groups.get(variant)
+        row = {"kind": runs["kind"].iloc[0], "runs": len(runs), "n": 0 if own is None else len(own)}
+        rows[variant] = row | ({} if own is None else _statistics(own, column))
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(order).rename_axis("variant")
+
+
+def _statistics(own: pd.DataFrame, column: TruthColumn) -> dict[str, float]:
+    values = own[column.key]
+    iqm = bootstrap_interval([values], pooled(interquartile_mean))
+    most = int(own["canonical"].value_counts().max())
+    same = proportion_interval(most, len(own))
+    above = proportion_interval(int((values > column.median).sum()), len(own))
+    scored = column.best > column.mean
+    return {
+        "mean": values.mean(), "sd": values.std(), "median": values.median(), "min": values.min(),
+        "percentile": own[column.percentile_key].median(),
+        "iqm": iqm.estimate, "iqm_low": iqm.low, "iqm_high": iqm.high,
+        "distinct_cells": own["canonical"].nunique(),
+        "same_cell": most, "same_cell_low": same.low, "same_cell_high": same.high,
+        "score": float(normalised_score(values.mean(), column.mean, column.best)) if scored else math.nan,
+        "regret": column.best - values.mean(),
+        "above": (values > column.median).sum(), "above_low": above.low, "above_high": above.high,
+    }  # fmt: skip
+
+
+def best_baseline(results: Results) -> str | None:
+    """Return the multi-trial baseline with the highest mean in the main column; None where none has a result."""
+    table = summary.comparison(results)
+    means = table.loc[table["kind"] == "baseline", f"{results.main.key}/mean"].dropna()
+    return None if means.empty else str(means.idxmax())
+
+
+def versus(results: Results, column: TruthColumn, reference: str, order: list[str]) -> pd.DataFrame | None:
+    """Return `compare_with` of all other methods, with a column verdict; None where the reference has no result."""
+    known = results.finished.dropna(subset=[column.key])
+    if reference not in set(known["variant"]):
+        return None
+    data = compare_with(known, column.key, reference)
+    data = data.reindex([variant for variant in order if variant in data.index])
+    tested = data[data["pairs"] > 0]
+    silent = len(tested) > 0 and tested["pairs"].max() < fewest_pairs(LEVEL, len(tested))
+    return data.assign(verdict=[_verdict(row, column.noise, silent) for _, row in data.iterrows()])
+
+
+def _verdict(row: pd.Series, noise: float | None, silent: bool) -> str:
+    difference = row["mean_difference"]
+    if row["pairs"] == 0:
+        return NO_PAIR
+    if row["ties"] == row["pairs"]:
+        return EQUAL
+    if abs(difference) < (noise or 0.0):
+        return INSIDE
+    if silent or row["pairs"] < fewest_pairs(LEVEL):
+        return TOO_FEW
+    if told_apart(difference, row["p_holm"], noise):
+        return HIGHER if difference > 0 else LOWER
+    return UNDECIDED
+
+
+VERDICTS = (HIGHER, LOWER, UNDECIDED, INSIDE, TOO_FEW, EQUAL, NO_PAIR)

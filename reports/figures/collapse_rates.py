@@ -1,0 +1,119 @@
+"""How many runs of each variant collapse, by which criterion, and when."""
+
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from harness.space.cell import POOL, SKIP
+from harness.space.collapse import TRUTH
+from harness.space.drawing import OPERATION_COLOURS
+from reports.figures import style
+
+ROW = 0.27
+"""Height of a row, inches."""
+
+LANE = 0.11
+"""Height of one criterion within the row of a variant, inches."""
+
+
+class Look(NamedTuple):
+    """How a criterion is drawn."""
+
+    colour: str
+    marker: str
+
+
+LOOKS = {
+    "skip": Look(OPERATION_COLOURS[SKIP], "o"),
+    "pool": Look(OPERATION_COLOURS[POOL], "s"),
+    "none": Look("#777777", "^"),
+    "truth": Look(style.INK, "D"),
+}
+
+
+def rates_figure(found: pd.DataFrame) -> Figure:
+    """Return a panel per criterion: P(collapse) of each variant with its interval."""
+    shown = list(dict.fromkeys(found["criterion"]))
+    variants = list(dict.fromkeys(found["variant"]))
+    height = ROW * len(variants) + 0.85
+    figure = Figure(figsize=(style.WIDTH, height))
+    left, gap = 2.05, 0.62
+    width = (style.WIDTH - left - gap * len(shown)) / len(shown)
+    for place, criterion in enumerate(shown):
+        box = ((left + place * (width + gap)) / style.WIDTH, 0.48 / height, width / style.WIDTH, 1 - 0.78 / height)
+        panel = figure.add_axes(box)
+        own = found[found["criterion"] == criterion].set_index("variant").reindex(variants)
+        _draw_rates(panel, own, LOOKS[criterion])
+        if place == 0:
+            name_rows(panel, variants)
+        panel.set_title(
+            f"to {criterion}" if criterion != "truth" else f"truth below {TRUTH:g} %", loc="left", fontweight="bold"
+        )
+    figure.text(
+        0.5,
+        0.05 / height,
+        "share of the finished runs that collapse, with its 95 % Wilson interval",
+        ha="center",
+    )
+    return figure
+
+
+def _draw_rates(panel: Axes, own: pd.DataFrame, look: Look) -> None:
+    rows = range(len(own))
+    panel.set(xlim=(-0.04, 1.04), ylim=(len(own) - 0.4, -0.6), xticks=[0, 0.5, 1], yticks=[])
+    panel.grid(True, axis="x")
+    panel.spines["left"].set_visible(False)
+    panel.hlines(rows, own["low"], own["high"], color=look.colour, lw=1.6, alpha=0.65)
+    panel.plot(own["share"], rows, ls="", marker=look.marker, ms=5, mec="white", mew=0.5, color=look.colour)
+    for row, (collapsed, runs) in enumerate(zip(own["collapsed"], own["runs"], strict=True)):
+        colour = style.INK if collapsed else style.FAINT
+        panel.annotate(
+            f"{collapsed:.0f} of {runs:.0f}", (1, row), (6, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", va="center", color=colour, fontsize=7.5,
+        )  # fmt: skip
+
+
+def name_rows(panel: Axes, variants: list[str]) -> None:
+    """Write the variants left of a panel, a row each."""
+    panel.set_yticks(range(len(variants)), [style.shorten(variant, 30) for variant in variants])
+    panel.tick_params(axis="y", length=0)
+
+
+def times_figure(collapse: pd.DataFrame, order: list[str]) -> Figure:
+    """Return when the runs of each variant collapse: a row per variant that has one, a lane per criterion.
+
+    `collapse`: a row per run and criterion.
+    """
+    hit = collapse[collapse["collapsed"].astype(bool)]
+    shown = [criterion for criterion in LOOKS if criterion in set(hit["criterion"])]
+    variants = [variant for variant in order if variant in set(hit["variant"])]
+    row = max(ROW, LANE * len(shown) + 0.1)
+    figure, axes = style.sheet(row * len(variants) + 0.85, left=2.05, right=0.3, top=0.35, bottom=0.48)
+    lengths = collapse.groupby("variant")["epochs"].max().reindex(variants)
+    axes.barh(range(len(variants)), lengths, height=0.9, color=style.SHADE, zorder=0)
+    for lane, criterion in enumerate(shown):
+        own, look = hit[hit["criterion"] == criterion], LOOKS[criterion]
+        offset = (lane - (len(shown) - 1) / 2) * LANE / row
+        rows = own["variant"].map({variant: place + offset for place, variant in enumerate(variants)})
+        spans = own.groupby(rows)["epoch"].agg(["min", "median", "max"])
+        axes.hlines(spans.index, spans["min"], spans["max"], color=look.colour, lw=1)
+        axes.plot(own["epoch"], rows, ls="", marker=look.marker, ms=3.6, mfc="white", mec=look.colour, mew=0.9)
+        axes.plot(spans["median"], spans.index, ls="", marker="|", ms=9, mew=2, color=look.colour)
+    axes.set(xlim=(0, 1.01 * lengths.max() + 0.5), ylim=(len(variants) - 0.4, -0.6))
+    axes.grid(True, axis="x")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.spines["left"].set_visible(False)
+    name_rows(axes, variants)
+    axes.set_xlabel("epoch from which on the run stays collapsed (grey: length of the longest run)")
+    handles = [
+        Line2D([], [], ls="", marker=LOOKS[name].marker, mfc="white", mec=LOOKS[name].colour, ms=4.5,
+               label=f"{name}, n = {(hit['criterion'] == name).sum()}")
+        for name in shown
+    ]  # fmt: skip
+    handles.append(Line2D([], [], ls="", marker="|", ms=9, mew=2, color=style.FAINT, label="median"))
+    figure.legend(handles=handles, loc="upper center", ncols=len(handles), bbox_to_anchor=(0.5, 1.0), borderaxespad=0.3)
+    return figure

@@ -1,0 +1,91 @@
+"""The tables of differences to the reference."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from harness.space.cell import POOL, SKIP
+from reports.analysis.end_values import Diagnostic
+from reports.analysis.repairs import with_truth
+from reports.analysis.summary import SIGN_TEST_SEEDS
+from reports.results import TruthColumn
+from reports.tables.table import DASH, Entry, Table, signed
+
+PARTS = {
+    "op-weights": ("op weights", ("skip_mass", "entropy", "margin", "flips")),
+    "cell": ("argmax cell", (f"count_{SKIP}", f"count_{POOL}", "depth", "parameters")),
+    "supernet": ("supernet", ("hessian_largest", "discretisation_gap", "layer_alignment", "train_valid_gap")),
+}
+"""The tables: file name to what its diagnostics are of, and the diagnostics."""
+
+MARKS = (
+    "*: the interval excludes 0. (*): so it does, but over fewer than "
+    f"{SIGN_TEST_SEEDS} seeds, which is an observation and no test."
+)
+
+
+def repairs_tables(found: pd.DataFrame, values: pd.DataFrame, reference: str, column: TruthColumn) -> Iterator[Table]:
+    """Yield a table of differences per part of `PARTS`; the truth of the found cells stands in the cell's."""
+    described = with_truth(column)
+    for key, (label, names) in PARTS.items():
+        candidates = [column.key, *names] if key == "cell" else list(names)
+        shown = [name for name in candidates if values[name].notna().any()]
+        if shown:
+            yield _table(key, label, shown, found, values, reference, described)
+
+
+def _table(
+    key: str,
+    label: str,
+    names: list[str],
+    found: pd.DataFrame,
+    values: pd.DataFrame,
+    reference: str,
+    described: dict[str, Diagnostic],
+) -> Table:
+    base = values.xs(reference, level="variant")
+    first = [Entry(reference), Entry(str(len(base)))]
+    first += [_own_value(base[name].dropna(), described[name].digits, len(base)) for name in names]
+    rows = []
+    for variant, own in found.groupby("variant", sort=False):
+        seeds, by_name = int(own["pairs"].max()), own.set_index("diagnostic").T
+        differences_of = [_difference(by_name[name], described[name].digits, seeds) for name in names]
+        rows.append([Entry(str(variant)), Entry(str(seeds)), *differences_of])
+    caption = (
+        f"End of the search, {label}: mean difference to {reference} over the seeds that both have, with its 95 % "
+        f"bootstrap interval. {MARKS} Seeds: pairs; n where a diagnostic has fewer. No correction for the number of "
+        "comparisons: of differences that are none, about one in twenty is marked."
+    )
+    header = ["variant", "seeds", *(described[name].heading for name in names)]
+    data = found[found["diagnostic"].isin(names)]
+    return Table(
+        f"repairs-{key}", caption, header, [("Reference: mean ± sd", [first]), ("Difference to it", rows)], data
+    )
+
+
+def _own_value(values: pd.Series, digits: int, seeds: int) -> Entry:
+    if values.empty:
+        return Entry(DASH)
+    spread = f" ± {values.std():,.{digits}f}" if len(values) > 1 else ""
+    return Entry(f"{values.mean():,.{digits}f}{spread}", _fewer(len(values), seeds))
+
+
+def _fewer(values: int, seeds: int) -> str:
+    """Return the number of values where it is not that of the row."""
+    return "" if values == seeds else f"n = {values}"
+
+
+def _difference(row: pd.Series, digits: int, seeds: int) -> Entry:
+    if not row["pairs"]:
+        return Entry(DASH)
+    text = signed(row["mean_difference"], digits)
+    interval = "" if row["pairs"] == 1 else f"{signed(row['low'], digits)} to {signed(row['high'], digits)}"
+    note = ", ".join(part for part in (interval, _fewer(row["pairs"], seeds)) if part)
+    return Entry(text + mark(row), note, bold=bool(row["change"]))
+
+
+def mark(row: pd.Series) -> str:
+    """Return the sign behind a difference whose interval excludes 0, see `MARKS`."""
+    if not row["change"]:
+        return ""
+    return "*" if row["pairs"] >= SIGN_TEST_SEEDS else " (*)"

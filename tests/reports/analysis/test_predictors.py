@@ -1,0 +1,36 @@
+import math
+
+import pandas as pd
+import pytest
+
+from reports.analysis import predictors
+from reports.analysis.end_values import DIAGNOSTICS
+
+MAIN = "truth/cifar10/test"
+
+
+def correlated(skips: list[float], truths: list[float]) -> pd.Series:
+    table = pd.DataFrame(math.nan, index=range(len(skips)), columns=list(DIAGNOSTICS))
+    table["count_skip_connect"] = skips
+    return predictors.predictors(table.assign(**{MAIN: truths}), MAIN).T["count_skip_connect"]
+
+
+def test_correlation_is_that_of_ranks_with_ties():
+    skips, truths = [0, 1, 1, 2, 4, 6, 6, 3], [94.0, 93.0, 90.0, 91.0, 85.0, 54.3, 54.3, 92.0]
+    row = correlated(skips, truths)
+    assert row["spearman"] == pytest.approx(pd.Series(skips).corr(pd.Series(truths), method="spearman"))
+    assert row["low"] <= row["spearman"] <= row["high"] < 0
+    said = predictors.sentence(row, "number of skips", "CIFAR-10 test")
+    assert said.startswith(
+        "Over the finished searches a higher number of skips goes with a lower CIFAR-10 test accuracy"
+    )
+    assert f"Spearman {row['spearman']:+.2f}" in said and "n = 8" in said
+
+
+def test_no_correlation_is_claimed_where_none_can_be_seen():
+    few = correlated([0, 1, 2], [94.0, 93.0, 92.0])
+    constant = correlated([1] * 7, [94.0, 93.0, 92.0, 91.0, 90.0, 89.0, 88.0])
+    unclear = correlated([0, 1, 2, 3, 4, 5], [90.0, 94.0, 91.0, 93.0, 90.5, 92.0])
+    assert "fewer than 6 runs (n = 3)" in predictors.sentence(few, "number of skips", "x")
+    assert "no spread (n = 7)" in predictors.sentence(constant, "number of skips", "x")
+    assert "shows no clear correlation" in predictors.sentence(unclear, "number of skips", "x")
