@@ -24,6 +24,21 @@ def over_epochs(correlations: pd.DataFrame) -> pd.DataFrame:
     return _summary(correlations, ["variant", "epoch", "column"])
 
 
+TAUS = ("kendall", "kendall_best_fifth")
+"""The statistics that are drawn over the epochs."""
+
+
+def taus(courses: pd.DataFrame) -> pd.DataFrame:
+    """Return `TAUS` of `over_epochs`, a row each: variant, epoch, seeds, statistic, low, median, high."""
+    frames = []
+    for name in TAUS:
+        own = courses[["variant", "epoch", "seeds", f"{name}_low", name, f"{name}_high"]]
+        frames.append(
+            own.set_axis(["variant", "epoch", "seeds", "low", "median", "high"], axis=1).assign(statistic=name)
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
 def at_the_end(correlations: pd.DataFrame) -> pd.DataFrame:
     """Return the same of each run's last measurement: a row a variant and truth column, `epoch` is the median.
 

@@ -27,12 +27,16 @@ def truth_by_seed(results: Results, kind: str, column: TruthColumn) -> pd.DataFr
 
 
 def truth_over_seeds(by_seed: pd.DataFrame) -> pd.DataFrame:
-    """Return `over_seeds` of every variant, with the columns variant and epoch; `by_seed` as of `truth_by_seed`."""
+    """Return the truth over the seeds: variant, epoch, measure (truth), low, median, high, best_so_far.
+
+    `by_seed` as of `truth_by_seed`; low and high are quartiles, as of `over_seeds`.
+    """
     frames = [
         over_seeds(own.pivot(index="epoch", columns="seed", values="truth")).assign(variant=variant)
         for variant, own in by_seed.groupby("variant", sort=False)
     ]
-    return pd.concat(frames).reset_index()
+    quarters = pd.concat(frames).reset_index().rename(columns={"lower": "low", "upper": "high"})
+    return quarters.assign(measure="truth")
 
 
 def over_seeds(by_seed: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """How many runs of each variant collapse, by which criterion, and when."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -95,25 +96,29 @@ def times_figure(collapse: pd.DataFrame, order: list[str]) -> Figure:
     figure, axes = style.sheet(row * len(variants) + 0.85, left=2.05, right=0.3, top=0.35, bottom=0.48)
     lengths = collapse.groupby("variant")["epochs"].max().reindex(variants)
     axes.barh(range(len(variants)), lengths, height=0.9, color=style.SHADE, zorder=0)
-    for lane, criterion in enumerate(shown):
-        own, look = hit[hit["criterion"] == criterion], LOOKS[criterion]
-        offset = (lane - (len(shown) - 1) / 2) * LANE / row
-        rows = own["variant"].map({variant: place + offset for place, variant in enumerate(variants)})
-        spans = own.groupby(rows)["epoch"].agg(["min", "median", "max"])
-        axes.hlines(spans.index, spans["min"], spans["max"], color=look.colour, lw=1)
-        axes.plot(own["epoch"], rows, ls="", marker=look.marker, ms=3.6, mfc="white", mec=look.colour, mew=0.9)
-        axes.plot(spans["median"], spans.index, ls="", marker="|", ms=9, mew=2, color=look.colour)
+    lanes: dict[str, Any] = {
+        "data": hit, "x": "epoch", "y": "variant", "order": variants, "hue": "criterion", "hue_order": shown,
+        "palette": {name: look.colour for name, look in LOOKS.items()}, "legend": False, "ax": axes,
+    }  # fmt: skip
+    seaborn.stripplot(**lanes, dodge=True, jitter=False, size=3)
+    # From the first to the last, with the median: of the epochs themselves, nothing is estimated.
+    seaborn.pointplot(
+        **lanes, dodge=0.8 * (1 - 1 / len(shown)), estimator="median", errorbar=("pi", 100), linestyle="none",
+        markers=[LOOKS[name].marker for name in shown], markersize=5, markerfacecolor="white", markeredgewidth=1.2,
+        err_kws={"linewidth": 1},
+    )  # fmt: skip
     axes.set(xlim=(0, 1.01 * lengths.max() + 0.5), ylim=(len(variants) - 0.4, -0.6))
     axes.grid(True, axis="x")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.spines["left"].set_visible(False)
     name_rows(axes, variants)
+    axes.set(ylabel="")
     axes.set_xlabel("epoch from which on the run stays collapsed (grey: length of the longest run)")
     handles = [
-        Line2D([], [], ls="", marker=LOOKS[name].marker, mfc="white", mec=LOOKS[name].colour, ms=4.5,
-               label=f"{name}, n = {(hit['criterion'] == name).sum()}")
+        Line2D([], [], ls="", marker=LOOKS[name].marker, mfc="white", mec=LOOKS[name].colour, ms=5, mew=1.2,
+               label=f"{name}, median (n = {(hit['criterion'] == name).sum()})")
         for name in shown
     ]  # fmt: skip
-    handles.append(Line2D([], [], ls="", marker="|", ms=9, mew=2, color=style.FAINT, label="median"))
+    handles.append(Line2D([], [], ls="", marker="o", ms=3, color=style.FAINT, label="one run"))
     figure.legend(handles=handles, loc="upper center", ncols=len(handles), bbox_to_anchor=(0.5, 1.0), borderaxespad=0.3)
     return figure

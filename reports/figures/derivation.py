@@ -2,14 +2,22 @@
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from seaborn.utils import relative_luminance
 
 from reports.figures import style
-from reports.tables.table import DASH
+
+DASH = "–"
+"""Where a variant was not read by a rule."""
+
+DARK = 0.2
+"""Relative luminance below which white on a square has more contrast than ink."""
+
+REACH = 5.0
+"""Points that the colours reach at least."""
 
 
 def heat_map(variants: pd.DataFrame, order: list[str], labels: dict[str, str]) -> Figure:
@@ -21,54 +29,51 @@ def heat_map(variants: pd.DataFrame, order: list[str], labels: dict[str, str]) -
         labels: the rules from left to right, and what they are called.
     """
     rows = [variant for variant in order if variant in set(variants["variant"])]
-    by_cell = variants.set_index(["variant", "rule"])
-    grid = pd.MultiIndex.from_product([rows, labels])
     means, differences = (
-        by_cell[name].reindex(grid).to_numpy().reshape(len(rows), len(labels)) for name in ("mean", "difference")
+        variants.pivot(index="variant", columns="rule", values=name).reindex(index=rows, columns=list(labels))
+        for name in ("mean", "difference")
     )
     figure, axes = style.sheet(0.26 * len(rows) + 1.25, left=2.05, right=1.3, top=0.6, bottom=0.6)
-    scale = _scale(differences)
-    _squares(axes, means, differences, scale)
-    axes.set_xticks(range(len(labels)), [label.replace("-", "-\n", 1) for label in labels.values()])
-    axes.set_yticks(range(len(rows)), [style.shorten(name, 30) for name in rows])
-    runs = by_cell["n"].groupby("variant").max()
+    bar = figure.add_axes((0.35, 0.36 / figure.get_figheight(), 0.4, 0.11 / figure.get_figheight()))
+    reach = max(REACH, float(np.nanmax(differences.abs())))
+    seaborn.heatmap(
+        differences, ax=axes, cmap="PuOr", norm=SymLogNorm(linthresh=1, linscale=0.7, vmin=-reach, vmax=reach),
+        annot=means, fmt=".2f", annot_kws={"fontsize": 8}, linewidths=1.5,
+        cbar_ax=bar, cbar_kws={"orientation": "horizontal"},
+        xticklabels=[label.replace("-", "-\n", 1) for label in labels.values()],
+        yticklabels=[style.shorten(name, 30) for name in rows],
+    )  # fmt: skip
+    _make_legible(axes)
+    axes.set(xlabel="", ylabel="")
+    axes.tick_params(length=0, rotation=0, labeltop=True, labelbottom=False)
+    runs = variants.groupby("variant")["n"].max()
     for row, variant in enumerate(rows):
+        # A square without a difference has no colour, and so no number from seaborn.
+        for column in np.flatnonzero(differences.loc[variant].isna()):
+            mean = means.iloc[row, column]
+            text = DASH if np.isnan(mean) else f"{mean:.2f}"
+            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8)
         axes.annotate(
-            f"n = {runs[variant]}", (1, row), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            va="center", color=style.FAINT, annotation_clip=False,
+            f"n = {runs[variant]}", (1, row + 0.5), (6, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", va="center", color=style.FAINT, annotation_clip=False,
         )  # fmt: skip
-    _colour_bar(figure, scale)
+    _label_bar(bar, reach)
     return figure
 
 
-def _scale(differences: NDArray[np.float64]) -> ScalarMappable:
-    reach = max(5.0, float(np.nanmax(np.abs(differences))))
-    return ScalarMappable(SymLogNorm(linthresh=1, linscale=0.7, vmin=-reach, vmax=reach), "PuOr")
+def _make_legible(axes: Axes) -> None:
+    """Write white only where it has more contrast than ink (WCAG 2): seaborn does so on squares of middle colours."""
+    squares = axes.collections[0].get_facecolor()
+    numbers = {text.get_position(): text for text in axes.texts}
+    columns = round(axes.get_xlim()[1])
+    for place, colour in enumerate(squares):
+        row, column = divmod(place, columns)
+        if text := numbers.get((column + 0.5, row + 0.5)):
+            text.set_color("white" if relative_luminance(colour) < DARK else style.INK)
 
 
-def _squares(axes: Axes, means: NDArray[np.float64], differences: NDArray[np.float64], scale: ScalarMappable) -> None:
-    colours = scale.to_rgba(np.ma.masked_invalid(differences))
-    colours[np.isnan(differences)] = 1
-    axes.imshow(colours, aspect="auto", interpolation="nearest")
-    for (row, column), mean in np.ndenumerate(means):
-        text = DASH if np.isnan(mean) else f"{mean:.2f}"
-        # White reads better than ink where the luminance of the square is low (Rec. 709).
-        dark = np.dot(colours[row, column, :3], (0.2126, 0.7152, 0.0722)) < 0.45
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else style.INK)
-    axes.xaxis.tick_top()
-    axes.set_xticks(np.arange(-0.5, means.shape[1]), minor=True)
-    axes.set_yticks(np.arange(-0.5, means.shape[0]), minor=True)
-    axes.grid(True, which="minor", color="white", lw=1.5)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
-
-
-def _colour_bar(figure: Figure, scale: ScalarMappable) -> None:
-    height = figure.get_figheight()
-    bar = figure.add_axes((0.35, 0.36 / height, 0.4, 0.11 / height))
-    reach = float(scale.get_clim()[1] or 0)
+def _label_bar(bar: Axes, reach: float) -> None:
     ticks = [tick for tick in (-50, -20, -5, -1, 0, 1, 5, 20, 50) if abs(tick) <= reach]
-    labels = [f"{tick:+d}" if tick else "0" for tick in ticks]
-    figure.colorbar(scale, cax=bar, orientation="horizontal").set_ticks(ticks, labels=labels)
+    bar.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
     bar.minorticks_off()
     bar.set_xlabel("mean truth minus that of the own rule (points)", labelpad=1)

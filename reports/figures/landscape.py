@@ -5,6 +5,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
@@ -22,31 +23,35 @@ RUN: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "white", "mec": style.INK
 CURVE_POINTS = 400
 
 
-def count_figure(counts: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> Figure:
+def count_figure(space: pd.DataFrame, counts: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> Figure:
     """Return a panel per operation: truth of all cells against the operation's edges, and the searches' cells.
 
     Args:
+        space: the cells of the space, with the truth and the operations of each.
         counts: `landscape.by_operation_count`.
         searches: `landscape.found_cells`.
         column: the truth column.
     """
     figure, axes = style.panels(len(OPERATIONS), len(OPERATIONS), panel_height=2.4)
-    shown = [*counts["p5"], *searches[column.key]]
-    stretch_axis(axes[0].yaxis, column.best, shown, spacing=0.08)
     for panel, operation in zip(axes, OPERATIONS, strict=True):
         own, colour = counts[counts["operation"] == operation], OPERATION_COLOURS[operation]
-        panel.fill_between(own["count"], own["p5"], own["p95"], color=colour, alpha=0.16, lw=0)
-        panel.fill_between(own["count"], own["p25"], own["p75"], color=colour, alpha=0.26, lw=0)
+        seaborn.boxplot(
+            space, x=f"count_{operation}", y=column.key, whis=(5, 95), showfliers=False, native_scale=True, width=0.62,
+            color=colour, fill=False, linewidth=0.9, ax=panel,
+        )  # fmt: skip
         panel.plot(own["count"], own["mean"], color=colour, lw=1.8, marker="s", ms=3.5)
         found = searches.groupby([f"count_{operation}", column.key]).size().reset_index(name="found")
         _draw_found(panel, found[f"count_{operation}"], found[column.key], found["found"])
         style.panel_title(panel, OPERATION_LABELS[operation], "", 20)
-    axes[0].set(xlim=(-0.4, len(EDGES) + 0.4), xticks=range(len(EDGES) + 1))
+        panel.set(xlabel="", ylabel="")
+    # Stretched after the boxes: on a stretched axis their percentiles would be those of stretched numbers.
+    stretch_axis(axes[0].yaxis, column.best, [*counts["p5"], *searches[column.key]], spacing=0.08)
+    axes[0].set(xlim=(-0.5, len(EDGES) + 0.5), xticks=range(len(EDGES) + 1))
     style.label_panels(figure, "edges of the cell with the operation", f"{column.label} accuracy (%)")
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=style.FAINT, lw=1.8, marker="s", ms=3.5, label="mean of all cells"),
-        Patch(color=style.FAINT, alpha=0.5, lw=0, label="middle half"),
-        Patch(color=style.FAINT, alpha=0.2, lw=0, label="5 to 95 %"),
+        Patch(fc="none", ec=style.FAINT, lw=0.9, label="middle half, with the median"),
+        Line2D([], [], color=style.FAINT, lw=0.9, label="5 to 95 %"),
         *_run_handles(len(searches)),
     ]
     style.panel_legend(figure, handles)

@@ -8,31 +8,34 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
+from reports.figures.bands import draw_bands
 
 REFERENCE_LINE: dict[str, Any] = {"color": style.INK, "lw": 0.9, "ls": (0, (3, 2))}
 
 PANELS_A_ROW, TITLE_LENGTH = 5, 17
 
 
-def draw_profiles(drawn: dict[str, pd.DataFrame], runs: dict[str, int], baselines: set[str], reference: str) -> Figure:
+def draw_profiles(
+    profiles: dict[str, pd.DataFrame], runs: dict[str, int], baselines: set[str], reference: str
+) -> Figure:
     """Return a panel per variant: the share of runs above each score, with its band, beside the reference.
 
     Args:
-        drawn: `aggregate.profiles`.
+        profiles: `aggregate.profiles`.
         runs: how many runs each variant has.
         baselines: the variants that are baselines.
         reference: a variant whose line stands in every panel.
     """
-    figure, axes = style.panels(len(drawn), PANELS_A_ROW, panel_height=1.45)
-    for panel, (variant, profile) in zip(axes, drawn.items(), strict=True):
+    figure, axes = style.panels(len(profiles), PANELS_A_ROW, panel_height=1.45)
+    for panel, (variant, profile) in zip(axes, profiles.items(), strict=True):
         colour = style.BASELINE if variant in baselines else style.SEARCH
-        panel.fill_between(profile["threshold"], profile["low"], profile["high"], color=colour, alpha=0.2, lw=0)
-        if reference in drawn:
-            panel.plot(drawn[reference]["threshold"], drawn[reference]["share"], **REFERENCE_LINE)
-        panel.plot(profile["threshold"], profile["share"], color=colour, lw=1.6)
+        if reference in profiles:
+            panel.plot(profiles[reference]["threshold"], profiles[reference]["share"], **REFERENCE_LINE)
+        own = profile.assign(variant=variant)
+        draw_bands(panel, own, "variant", {variant: colour}, x="threshold", y="share", alpha=0.2, edge=0)
         panel.axvline(0, color=style.FAINT, lw=0.9, ls=(0, (1, 2)))
         style.panel_title(panel, variant, f"n = {runs[variant]}", TITLE_LENGTH)
-    first = next(iter(drawn.values()))["threshold"]
+    first = next(iter(profiles.values()))["threshold"]
     axes[0].set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1], xlim=(first.min(), 1.02))
     axes[0].xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     style.label_panels(figure, "normalised score: 0 is the mean of all cells, 1 the best", "share of runs above")
@@ -41,8 +44,7 @@ def draw_profiles(drawn: dict[str, pd.DataFrame], runs: dict[str, int], baseline
         Line2D([], [], color=style.BASELINE, lw=1.8, label="multi-trial"),
         Line2D([], [], color=style.FAINT, lw=0.9, ls=(0, (1, 2)), label="mean of all cells"),
     ]
-    if reference in drawn:
+    if reference in profiles:
         handles.insert(2, Line2D([], [], **REFERENCE_LINE, label=style.shorten(reference, 30)))
-    left = (0.62 / style.WIDTH, 1 - 0.05 / figure.get_figheight())
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=left, ncols=len(handles), borderaxespad=0)
+    style.panel_legend(figure, handles)
     return figure

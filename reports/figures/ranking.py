@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -9,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
 from reports.figures.accuracy import stretch_axis
+from reports.figures.bands import draw_bands
 from reports.results import TruthColumn
 
 PANELS_A_ROW = 5
@@ -21,21 +23,20 @@ def over_epochs(courses: pd.DataFrame, order: list[str], label: str) -> Figure:
     """Return, a panel a variant, tau over all cells and within the best fifth over the epochs.
 
     Args:
-        courses: `ranking.over_epochs` of one truth column.
+        courses: `ranking.taus` of one truth column.
         order: the variants in the order of the panels.
         label: name of the truth column.
     """
     variants = [variant for variant in order if variant in set(courses["variant"])]
+    colours = {name: colour for name, (_, colour) in TAUS.items()}
     figure, axes = style.panels(len(variants), PANELS_A_ROW, panel_height=1.45)
     for panel, variant in zip(axes, variants, strict=True):
-        own = courses[courses["variant"] == variant].sort_values("epoch")
+        own = courses[courses["variant"] == variant]
         panel.axhline(0, color=style.FAINT, lw=0.9, ls=(0, (1, 2)))
-        for name, (_, colour) in TAUS.items():
-            panel.fill_between(own["epoch"], own[f"{name}_low"], own[f"{name}_high"], color=colour, alpha=0.15, lw=0)
-            panel.plot(own["epoch"], own[name], color=colour, lw=1.6, marker="o", ms=3.2)
+        draw_bands(panel, own, "statistic", colours, lw=1.6, marker="o", ms=3.2, mew=0)
         style.panel_title(panel, variant, f"n = {own['seeds'].max()}", TITLE_LENGTH)
     last = float(courses["epoch"].max())
-    lowest = courses[[f"{name}_low" for name in TAUS]].min().min()
+    lowest = courses["low"].min()
     axes[0].set(xlim=(0, 1.06 * last), ylim=(float(np.fmin(-0.3, lowest)) - 0.05, 1.04), yticks=[-0.5, 0, 0.5, 1])
     axes[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
     style.label_panels(figure, "epoch of the search", f"Kendall's tau, {label}")
@@ -63,9 +64,11 @@ def scatter(cells: pd.DataFrame, order: list[str], column: TruthColumn) -> Figur
     stretch_axis(axes[0].xaxis, column.best, cells["truth"], spacing=0.22)
     for panel, variant in zip(axes, variants, strict=True):
         own = cells[cells["variant"] == variant]
-        for best, colour in ((False, ALL), (True, BEST)):
-            shown = own[own["best_fifth"] == best]
-            panel.plot(shown["truth"], shown["accuracy"], "o", ms=2.6, color=colour, alpha=0.6, mew=0, rasterized=True)
+        seaborn.scatterplot(
+            own.sort_values("best_fifth"), x="truth", y="accuracy", hue="best_fifth",
+            palette={False: ALL, True: BEST}, s=7, alpha=0.6, lw=0, legend=False, rasterized=True, ax=panel,
+        )  # fmt: skip
+        panel.set(xlabel="", ylabel="")
         style.panel_title(panel, variant, f"n = {own['seeds'].max()}", TITLE_LENGTH)
     low, high = cells["accuracy"].min(), cells["accuracy"].max()
     room = 0.05 * (high - low) or 1.0

@@ -1,13 +1,14 @@
 """Figures with a row per variant: the truth of every run, and what the runs cost."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
@@ -20,6 +21,8 @@ GROUP_GAP = 1.0
 """Rows taken by a group's heading."""
 GROUPS = {"search": "Searches", "baseline": "Baselines"}
 COLOURS = {"search": style.SEARCH, "baseline": style.BASELINE}
+SPREAD = 0.44
+"""Height over which the seeds of a variant are spread, rows."""
 NAME_LENGTH = 30
 TALL = 25
 """Rows from which on the accuracies stand above the plot too."""
@@ -73,9 +76,9 @@ def truth_strip(
     axes.tick_params(axis="x", labeltop=end > TALL)
     _references(axes, table, column)
     _name_rows(axes, {**layout.headings, "No search": marks_row}, layout.variants)
-    for variant, points in _points(runs, column, layout):
-        row = layout.variants[variant]
-        _draw_runs(axes, points, str(table.at[variant, "kind"]), row)
+    _draw_runs(axes, _points(runs, layout).assign(x=runs[column.key]))
+    rows, means = table.index.map(layout.variants).to_numpy(), table[f"{column.key}/mean"]
+    axes.vlines(means, rows - 0.36, rows + 0.36, color=style.INK, lw=1.4, zorder=1.9)
     for name, numbers in table.iterrows():
         _write_summary(axes, numbers, column, layout.variants[str(name)])
     _draw_landmarks(axes, marks, column, marks_row + GROUP_GAP)
@@ -109,24 +112,21 @@ def _name_rows(axes: Axes, headings: dict[str, float], names: dict[str, float]) 
         )  # fmt: skip
 
 
-def _points(runs: pd.DataFrame, column: TruthColumn, layout: _Layout) -> Iterator[tuple[str, pd.DataFrame]]:
-    for variant, own in runs.sort_values("seed").groupby("variant", sort=False):
-        offsets = [layout.variants[str(variant)] + style.spread(place, len(own)) for place in range(len(own))]
-        points = pd.DataFrame({"x": own[column.key], "y": offsets, "finished": own["status"].isin(FINISHED)})
-        yield str(variant), points.dropna(subset=["x"])
+def _points(runs: pd.DataFrame, layout: _Layout) -> pd.DataFrame:
+    """Return the runs with their heights, y. A seed stands at the same height in every row."""
+    place = runs.groupby("variant")["seed"].rank(method="first") - 1
+    count = runs.groupby("variant")["seed"].transform("size")
+    spread = SPREAD * (place / (count - 1).clip(lower=1) - 0.5).where(count > 1, 0.0)
+    return runs.assign(y=runs["variant"].map(layout.variants) + spread)
 
 
-def _draw_runs(axes: Axes, points: pd.DataFrame, kind: str, row: float) -> None:
-    finished, lost = points[points["finished"]], points[~points["finished"]]
-    axes.plot(lost["x"], lost["y"], "x", color=style.LOST, ms=5, mew=1.3)
-    if finished.empty:
-        return
-    axes.plot(finished["x"], finished["y"], "o", color=COLOURS[kind], ms=4.6, mec="white", mew=0.5, alpha=0.9)
-    _bar(axes, finished["x"].mean(), row, 0.36, style.INK, zorder=1.9)
-
-
-def _bar(axes: Axes, x: float, y: float, half: float, colour: str, zorder: float) -> None:
-    axes.plot([x, x], [y - half, y + half], color=colour, lw=1.4, solid_capstyle="butt", zorder=zorder)
+def _draw_runs(axes: Axes, points: pd.DataFrame, **look: Any) -> None:
+    """Draw a point per run, a cross where it has no result; `points`: kind, status, x and y."""
+    finished = points["status"].isin(FINISHED)
+    common: dict[str, Any] = {"x": "x", "y": "y", "legend": False, "zorder": 2, "ax": axes, **look}
+    seaborn.scatterplot(points[finished], hue="kind", palette=COLOURS, s=23, ec="white", lw=0.5, **common)
+    seaborn.scatterplot(points[~finished], color=style.LOST, marker="x", s=25, lw=1.3, **common)
+    axes.set(xlabel="", ylabel="")
 
 
 def _write_summary(axes: Axes, row: pd.Series, column: TruthColumn, y: float) -> None:
@@ -164,9 +164,13 @@ def _name(axes: Axes, text: str, y: float) -> None:
 def _draw_all_cells(axes: Axes, column: TruthColumn, cell_count: int, y: float) -> None:
     low, lower, middle, upper, high = (column.quantiles[percent] for percent in (5, 25, 50, 75, 95))
     _name(axes, f"all {cell_count:,} cells", y)
-    axes.plot([low, high], [y, y], color=style.LANDMARK, lw=1)
-    axes.add_patch(Rectangle((lower, y - 0.26), upper - lower, 0.52, fc="white", ec=style.LANDMARK, lw=1, zorder=3))
-    _bar(axes, middle, y, 0.26, style.LANDMARK, zorder=4)
+    box = {"whislo": low, "q1": lower, "med": middle, "q3": upper, "whishi": high}
+    line = {"color": style.LANDMARK, "lw": 1}
+    axes.bxp(
+        [box], [y], widths=0.52, orientation="horizontal", showfliers=False, showcaps=False, manage_ticks=False,
+        patch_artist=True, boxprops={"fc": "white", "ec": style.LANDMARK, "lw": 1}, whiskerprops=line,
+        medianprops=line | {"lw": 1.4}, zorder=3,
+    )  # fmt: skip
     _beside(axes, y, f"{column.mean:.2f} ± {column.sd:.2f}", 0.12, style.INK)
 
 
@@ -208,6 +212,7 @@ def cost_strip(finished: pd.DataFrame, table: pd.DataFrame) -> Figure:
         table: `summary.comparison`.
     """
     layout = _layout(table)
+    points = _points(finished, layout)
     figure = Figure(figsize=(style.WIDTH, layout.end * ROW + 0.75))
     height = figure.get_figheight()
     width, left, gap = 2.42, 2.05, 0.25
@@ -222,12 +227,7 @@ def cost_strip(finished: pd.DataFrame, table: pd.DataFrame) -> Figure:
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)
         axes.set_xlim(0, 1.06 * float((finished[name] / divisor).max()) or 1.0)
-        for variant, runs in finished.sort_values("seed").groupby("variant", sort=False):
-            row, kind = layout.variants[str(variant)], str(table.at[variant, "kind"])
-            offsets = [row + style.spread(place, len(runs)) for place in range(len(runs))]
-            axes.plot(
-                runs[name] / divisor, offsets, "o", color=COLOURS[kind], ms=4.2, mec="white", mew=0.5, clip_on=False
-            )  # fmt: skip
+        _draw_runs(axes, points.assign(x=points[name] / divisor), clip_on=False)
         axes.ticklabel_format(axis="x", style="plain", useOffset=False)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(label)

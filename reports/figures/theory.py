@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -107,17 +108,21 @@ def estimates_figure(theory: Theory, problem: str, quantity: str) -> Figure:
     columns = len(networks) if several else len(shares)
     figure, panels = style.panels(len(points), columns, 2.3 if several else 3.0)
     names = [name for name in ESTIMATORS if name in set(data["estimator"])]
+    colours, markers = ({name: ESTIMATORS[name][part] for name in names} for part in (0, 1))
     for axes, (network, share) in zip(panels, points, strict=True):
         own = data[(data["network"] == network) & (data["step_share"] == share)]
         steps = _step_axis(axes, data["inner_steps"])
-        for name in names:
-            colour, marker = ESTIMATORS[name]
-            line = own[own["estimator"] == name].sort_values("inner_steps")
-            places = [steps[value] for value in line["inner_steps"]]
-            axes.plot(places, line[quantity], color=colour, marker=marker, ms=4, lw=1.3)
-            single = line["angle_low"].notna()
-            if quantity == "angle" and single.sum() > 1:
-                axes.fill_between(places, line["angle_low"], line["angle_high"], color=colour, alpha=0.2, lw=0)
+        own = own.assign(place=own["inner_steps"].map(steps)).sort_values("place")
+        seaborn.lineplot(
+            own, x="place", y=quantity, hue="estimator", style="estimator", hue_order=names, style_order=names,
+            palette=colours, markers=markers,
+            dashes=False, estimator=None, errorbar=None, ms=4, mew=0, lw=1.3, legend=False, ax=axes,
+        )  # fmt: skip
+        axes.set(xlabel="", ylabel="")
+        single = own[own["estimator"].isin(names) & own["angle_low"].notna()]
+        if quantity == "angle" and len(single) > 1:
+            colour = colours[str(single["estimator"].iloc[0])]
+            axes.fill_between(single["place"], single["angle_low"], single["angle_high"], color=colour, alpha=0.2, lw=0)
         if quantity == "norm_ratio":
             axes.axhline(1, color=style.INK, lw=0.8, ls=(0, (4, 2)))
         title = f"network {network}" if several else f"inner step size {share:g} / L"

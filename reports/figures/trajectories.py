@@ -15,6 +15,7 @@ from harness.space.cell import EDGE_NAMES, OPERATIONS
 from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
 from reports.figures import style
 from reports.figures.accuracy import stretch_axis
+from reports.figures.bands import draw_bands
 from reports.results import TruthColumn
 
 PANELS_A_ROW = 4
@@ -54,8 +55,7 @@ def truth_over_epochs(
     for panel, variant in zip(axes, variants, strict=True):
         runs, own = by_seed[by_seed["variant"] == variant], quarters[quarters["variant"] == variant]
         _seed_lines(panel, runs.pivot(index="epoch", columns="seed", values="truth"), colour)
-        panel.fill_between(own["epoch"], own["lower"], own["upper"], color=colour, alpha=0.22, lw=0)
-        panel.plot(own["epoch"], own["median"], color=colour, lw=2.2, marker=_marker(own))
+        draw_bands(panel, own, "measure", {"truth": colour}, alpha=0.22, edge=0, lw=2.2)
         if kind == "search":
             panel.plot(own["epoch"], own["best_so_far"], color=ORACLE, lw=1.2, ls=(0, (3, 1.5)))
             ends = runs[runs["last"]].sort_values("seed")
@@ -100,11 +100,11 @@ def diagnostics_over_epochs(bands: pd.DataFrame, order: list[str]) -> Figure:
         order: the variants in the order of the panels.
     """
     variants = _present(order, bands)
+    colours = {name: colour for name, (_, colour) in DIAGNOSTICS.items()}
     figure, axes = style.panels(len(variants), PANELS_A_ROW, panel_height=1.5)
     for panel, variant in zip(axes, variants, strict=True):
         own = bands[bands["variant"] == variant]
-        for name, (_, colour) in DIAGNOSTICS.items():
-            _band(panel, own[own["measure"] == name], colour)
+        draw_bands(panel, own, "measure", colours)
         panel.axhline(1 / len(OPERATIONS), color=style.FAINT, lw=0.9, ls=(0, (1, 2)))
         style.panel_title(panel, variant, f"n = {own['seeds'].iloc[0]}", TITLE_LENGTH)
     axes[0].set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
@@ -127,9 +127,7 @@ def op_weights(bands: pd.DataFrame, variant: str) -> Figure:
     """
     figure, axes = style.panels(len(EDGE_NAMES), len(EDGE_NAMES), panel_height=1.55)
     for panel, edge in zip(axes, EDGE_NAMES, strict=True):
-        for operation in OPERATIONS:
-            own = bands[(bands["edge"] == edge) & (bands["operation"] == operation)]
-            _band(panel, own, OPERATION_COLOURS[operation])
+        draw_bands(panel, bands[bands["edge"] == edge], "operation", OPERATION_COLOURS)
         panel.set_title(f"edge {edge.replace('>', ' → ')}", loc="left", pad=4, color=style.FAINT)
     axes[0].set_ylim(-0.03, max(1.03, 1.03 * float(bands["high"].max())))
     axes[0].set_yticks([0, 0.5, 1])
@@ -147,21 +145,9 @@ def op_weights(bands: pd.DataFrame, variant: str) -> Figure:
     return figure
 
 
-def _band(panel: Axes, band: pd.DataFrame, colour: str) -> None:
-    epochs = band["epoch"]
-    panel.fill_between(epochs, band["low"], band["high"], color=colour, alpha=0.13, lw=0)
-    panel.plot(epochs, band[["low", "high"]], color=colour, alpha=0.6, lw=0.5)
-    panel.plot(epochs, band["median"], color=colour, lw=1.6, marker=_marker(band))
-
-
 def _present(order: list[str], table: pd.DataFrame) -> list[str]:
     present = set(table["variant"])
     return [variant for variant in order if variant in present]
-
-
-def _marker(series: pd.DataFrame | pd.Series) -> str:
-    # A line of one point is invisible.
-    return "o" if len(series) == 1 else ""
 
 
 def _epoch_axis(axes: list[Axes], epochs: pd.Series) -> None:

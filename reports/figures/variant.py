@@ -1,12 +1,12 @@
 """A variant beside the reference."""
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
+from reports.figures.bands import draw_bands
 
 VARIANT, REFERENCE = "variant", "reference"
 """Whose line it is."""
@@ -26,8 +26,9 @@ def beside_reference(bands: pd.DataFrame, names: dict[str, str], titles: dict[st
     figure, axes = style.panels(len(titles), 3, 1.9, gap=0.62, share_y=False)
     for panel, (name, title) in zip(axes, titles.items(), strict=True):
         shown = bands[bands["measure"] == name]
-        for of, colour in COLOURS.items():
-            _band(panel, shown[shown["of"] == of], colour)
+        # Few points are seen as points: some measures are taken every so many epochs only.
+        marker = "o" if shown["epoch"].nunique() < 12 else ""
+        draw_bands(panel, shown, "of", COLOURS, alpha=0.18, lw=1.7, marker=marker, ms=3, mew=0)
         panel.set_title(title, loc="left", pad=4)
         panel.yaxis.set_major_locator(MaxNLocator(4))
     axes[0].xaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -36,14 +37,6 @@ def beside_reference(bands: pd.DataFrame, names: dict[str, str], titles: dict[st
     handles = [Line2D([], [], color=COLOURS[of], lw=2, label=name) for of, name in names.items()]
     figure.legend(handles=handles, loc="upper left", ncols=2, borderaxespad=0.2)
     return figure
-
-
-def _band(panel: Axes, band: pd.DataFrame, colour: str) -> None:
-    if band.empty:
-        return
-    panel.fill_between(band["epoch"], band["low"], band["high"], color=colour, alpha=0.18, lw=0)
-    # Few points are seen as points: some measures are taken every so many epochs only.
-    panel.plot(band["epoch"], band["median"], color=colour, lw=1.7, marker="o" if len(band) < 12 else "", ms=3)
 
 
 def _epoch_limits(epochs: pd.Series) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from harness.settings.protocol import Board
 from harness.statistics.rank_correlation import BEST_CELLS
-from reports.analysis.ranking import at_the_end, last_accuracies, over_epochs
+from reports.analysis.ranking import at_the_end, last_accuracies, over_epochs, taus
 from reports.figures import ranking as ranking_figures
 from reports.figures.picture import Picture
 from reports.results import Results
@@ -75,7 +75,7 @@ def _change(courses: pd.DataFrame) -> list[str]:
 
 def _course_figure(courses: pd.DataFrame, results: Results, order: list[str]) -> Figures:
     title = f"One-shot rank correlation over the epochs: {results.main.label}"
-    own = courses[courses["column"] == results.main.key]
+    own = taus(courses[courses["column"] == results.main.key])
     picture = Picture("one-shot-epochs", title, ranking_figures.over_epochs, own, order, results.main.label)
     caption = (
         "Kendall's tau between the accuracy of cells under the shared weights and their truth, over the epochs of the "

@@ -1,11 +1,13 @@
 import html
 import json
+import random
 import re
 import shutil
 import urllib.parse
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -259,6 +261,14 @@ def test_same_results_give_the_same_bytes_and_replace_an_old_report_but_leave_ot
     (folder / "notes.txt").unlink()
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert sorted(path.name for path in folder.parent.iterdir()) == ["report", "results"]
+
+
+def test_no_random_number_of_the_global_streams_is_drawn(tmp_path):
+    random.seed(0)
+    np.random.seed(0)
+    build(tmp_path, seeds=(0, 1))
+    assert random.random() == random.Random(0).random()
+    assert np.random.random() == np.random.RandomState(0).random_sample()
 
 
 def test_bad_results_are_told_in_a_sentence_and_the_old_report_stays(small, tmp_path):

@@ -25,4 +25,4 @@ def test_drawings_turn_dark_with_the_page():
     dark = sheet.partition("prefers-color-scheme: dark")[2].partition("@page")[0]
     assert "invert(" in dark
     # The rule counts on drawings that are made on white.
-    assert "figure.facecolor" not in style.SETTINGS
+    assert style.SETTINGS["figure.facecolor"] == style.SETTINGS["axes.facecolor"] == "white"

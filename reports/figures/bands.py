@@ -1,0 +1,50 @@
+"""Lines with bands, such as the median over the seeds and what lies around it."""
+
+from typing import Any
+
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+
+ONE_POINT = {"marker": "o", "mew": 0}
+"""How a line of one point, which is invisible, is drawn."""
+
+
+def draw_bands(
+    panel: Axes,
+    data: pd.DataFrame,
+    by: str,
+    colours: dict[str, str],
+    x: str = "epoch",
+    y: str = "median",
+    alpha: float = 0.15,
+    edge: float = 0.5,
+    **line: Any,
+) -> None:
+    """Draw a line and a band from `low` to `high` for each value of a column.
+
+    What is drawn was computed before: seaborn is to estimate nothing, for its intervals are not the report's, and its
+    resampling would move numpy's global stream.
+
+    Args:
+        panel: where to draw.
+        data: the columns `x`, `y`, `by`, low and high.
+        by: the column that tells the lines apart.
+        colours: its values, in the order in which they are drawn, and their colours.
+        x: the column of the horizontal axis.
+        y: the column of the lines.
+        alpha: opacity of the bands.
+        edge: width of the bands' edges, points.
+        line: how the lines look, as matplotlib takes it.
+    """
+    groups = dict(iter(data.groupby(by)))
+    for value in (value for value in colours if value in groups):
+        own, colour = groups[value], colours[value]
+        face, rim = (colour, alpha), (colour, 0.5)
+        panel.fill_between(own[x], own["low"], own["high"], facecolor=face, edgecolor=rim, lw=edge)
+    look = {"lw": 1.6, **line, **(ONE_POINT if data[x].nunique() == 1 else {})}
+    seaborn.lineplot(
+        data, x=x, y=y, hue=by, hue_order=list(colours), palette=colours, estimator=None, errorbar=None,
+        legend=False, ax=panel, **look,
+    )  # fmt: skip
+    panel.set(xlabel="", ylabel="")
