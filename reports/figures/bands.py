@@ -1,6 +1,7 @@
-"""Lines with bands, such as the median over the seeds and what lies around it."""
+"""Lines with bands and boxes, of numbers that were computed before, such as a median and what lies around it."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import pandas as pd
 import seaborn
@@ -48,3 +49,34 @@ def draw_bands(
         legend=False, ax=panel, **look,
     )  # fmt: skip
     panel.set(xlabel="", ylabel="")
+
+
+PERCENTILES = {"p5": "whislo", "p25": "q1", "p50": "med", "p75": "q3", "p95": "whishi"}
+"""Column of percentiles to what it is in a box."""
+
+
+def draw_boxes(
+    panel: Axes,
+    percentiles: pd.DataFrame,
+    places: Sequence[float],
+    colour: str,
+    width: float,
+    orientation: Literal["vertical", "horizontal"],
+) -> None:
+    """Draw a box from quartile to quartile with the median, and whiskers from 5 to 95 %.
+
+    Args:
+        panel: where to draw.
+        percentiles: the columns of `PERCENTILES`, a row a box.
+        places: where the boxes stand.
+        colour: of their lines.
+        width: of a box.
+        orientation: of the boxes.
+    """
+    boxes = [{part: row[name] for name, part in PERCENTILES.items()} for _, row in percentiles.iterrows()]
+    line = {"color": colour, "lw": 0.9}
+    panel.bxp(
+        boxes, places, widths=width, orientation=orientation, showfliers=False, showcaps=False, manage_ticks=False,
+        patch_artist=True, boxprops={"fc": "white", "ec": colour, "lw": 0.9}, whiskerprops=line,
+        medianprops=line | {"lw": 1.4}, zorder=1.8,
+    )  # fmt: skip

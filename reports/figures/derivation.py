@@ -46,11 +46,11 @@ def heat_map(variants: pd.DataFrame, order: list[str], labels: dict[str, str]) -
     _make_legible(axes)
     axes.set(xlabel="", ylabel="")
     axes.tick_params(length=0, rotation=0, labeltop=True, labelbottom=False)
-    runs = variants.groupby("variant")["n"].max()
+    runs, written = variants.groupby("variant")["n"].max(), means.to_numpy(dtype=float)
     for row, variant in enumerate(rows):
         # A square without a difference has no colour, and so no number from seaborn.
         for column in np.flatnonzero(differences.loc[variant].isna()):
-            mean = means.iloc[row, column]
+            mean = written[row, column]
             text = DASH if np.isnan(mean) else f"{mean:.2f}"
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8)
         axes.annotate(

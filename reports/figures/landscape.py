@@ -5,7 +5,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
@@ -17,35 +16,30 @@ from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
 from reports.analysis.landscape import shapes
 from reports.figures import style
 from reports.figures.accuracy import stretch_axis
+from reports.figures.bands import draw_boxes
 from reports.results import TruthColumn
 
 RUN: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "white", "mec": style.INK, "mew": 0.8}
 CURVE_POINTS = 400
 
 
-def count_figure(space: pd.DataFrame, counts: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> Figure:
+def count_figure(counts: pd.DataFrame, searches: pd.DataFrame, column: TruthColumn) -> Figure:
     """Return a panel per operation: truth of all cells against the operation's edges, and the searches' cells.
 
     Args:
-        space: the cells of the space, with the truth and the operations of each.
         counts: `landscape.by_operation_count`.
         searches: `landscape.found_cells`.
         column: the truth column.
     """
     figure, axes = style.panels(len(OPERATIONS), len(OPERATIONS), panel_height=2.4)
+    stretch_axis(axes[0].yaxis, column.best, [*counts["p5"], *searches[column.key]], spacing=0.08)
     for panel, operation in zip(axes, OPERATIONS, strict=True):
         own, colour = counts[counts["operation"] == operation], OPERATION_COLOURS[operation]
-        seaborn.boxplot(
-            space, x=f"count_{operation}", y=column.key, whis=(5, 95), showfliers=False, native_scale=True, width=0.62,
-            color=colour, fill=False, linewidth=0.9, ax=panel,
-        )  # fmt: skip
+        draw_boxes(panel, own, list(own["count"]), colour, 0.62, "vertical")
         panel.plot(own["count"], own["mean"], color=colour, lw=1.8, marker="s", ms=3.5)
         found = searches.groupby([f"count_{operation}", column.key]).size().reset_index(name="found")
         _draw_found(panel, found[f"count_{operation}"], found[column.key], found["found"])
         style.panel_title(panel, OPERATION_LABELS[operation], "", 20)
-        panel.set(xlabel="", ylabel="")
-    # Stretched after the boxes: on a stretched axis their percentiles would be those of stretched numbers.
-    stretch_axis(axes[0].yaxis, column.best, [*counts["p5"], *searches[column.key]], spacing=0.08)
     axes[0].set(xlim=(-0.5, len(EDGES) + 0.5), xticks=range(len(EDGES) + 1))
     style.label_panels(figure, "edges of the cell with the operation", f"{column.label} accuracy (%)")
     handles: list[Line2D | Patch] = [

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
 from reports.figures.accuracy import stretch_axis
+from reports.figures.bands import PERCENTILES, draw_boxes
 from reports.results import FINISHED, TruthColumn
 
 ROW = 0.27
@@ -124,8 +125,10 @@ def _draw_runs(axes: Axes, points: pd.DataFrame, **look: Any) -> None:
     """Draw a point per run, a cross where it has no result; `points`: kind, status, x and y."""
     finished = points["status"].isin(FINISHED)
     common: dict[str, Any] = {"x": "x", "y": "y", "legend": False, "zorder": 2, "ax": axes, **look}
-    seaborn.scatterplot(points[finished], hue="kind", palette=COLOURS, s=23, ec="white", lw=0.5, **common)
-    seaborn.scatterplot(points[~finished], color=style.LOST, marker="x", s=25, lw=1.3, **common)
+    if finished.any():
+        seaborn.scatterplot(points[finished], hue="kind", palette=COLOURS, s=23, ec="white", lw=0.5, **common)
+    if not finished.all():
+        seaborn.scatterplot(points[~finished], color=style.LOST, marker="x", s=25, lw=1.3, **common)
     axes.set(xlabel="", ylabel="")
 
 
@@ -162,15 +165,9 @@ def _name(axes: Axes, text: str, y: float) -> None:
 
 
 def _draw_all_cells(axes: Axes, column: TruthColumn, cell_count: int, y: float) -> None:
-    low, lower, middle, upper, high = (column.quantiles[percent] for percent in (5, 25, 50, 75, 95))
+    percentiles = pd.DataFrame({name: [column.quantiles[int(name[1:])]] for name in PERCENTILES})
     _name(axes, f"all {cell_count:,} cells", y)
-    box = {"whislo": low, "q1": lower, "med": middle, "q3": upper, "whishi": high}
-    line = {"color": style.LANDMARK, "lw": 1}
-    axes.bxp(
-        [box], [y], widths=0.52, orientation="horizontal", showfliers=False, showcaps=False, manage_ticks=False,
-        patch_artist=True, boxprops={"fc": "white", "ec": style.LANDMARK, "lw": 1}, whiskerprops=line,
-        medianprops=line | {"lw": 1.4}, zorder=3,
-    )  # fmt: skip
+    draw_boxes(axes, percentiles, [y], style.LANDMARK, 0.52, "horizontal")
     _beside(axes, y, f"{column.mean:.2f} ± {column.sd:.2f}", 0.12, style.INK)
 
 

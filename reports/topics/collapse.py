@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.settings.protocol import Board
-from harness.space.cell import OPERATIONS, SKIP
+from harness.space.cell import SKIP
 from harness.space.collapse import TRUTH
 from reports.analysis import cell_timelines, collapse_rates, landscape, predictors, repairs
 from reports.analysis.end_values import end_values
@@ -135,8 +135,7 @@ def _landscape(results: Results) -> Iterator[Block]:
     counts = landscape.by_operation_count(results.space, searches, results.main.key)
     yield Text(landscape.count_sentence(counts, results.main))
     title = "Truth by the operations of a cell"
-    known = results.space[[results.main.key, *(f"count_{name}" for name in OPERATIONS)]]
-    picture = Picture("operation-counts", title, count_figure, known, counts, found, results.main)
+    picture = Picture("operation-counts", title, count_figure, counts, found, results.main)
     yield Figures([("", picture)], f"{title}.")
     yield count_table(counts, results.main)
     title = "Landscape of the truth"
