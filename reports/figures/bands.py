@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from numpy.typing import NDArray
 
 ONE_POINT = {"marker": "o", "mew": 0}
 """How a line of one point, which is invisible, is drawn."""
@@ -38,17 +41,25 @@ def draw_bands(
         edge: width of the bands' edges, points.
         line: how the lines look, as matplotlib takes it.
     """
-    groups = dict(iter(data.groupby(by)))
-    for value in (value for value in colours if value in groups):
-        own, colour = groups[value], colours[value]
-        face, rim = (colour, alpha), (colour, 0.5)
-        panel.fill_between(own[x], own["low"], own["high"], facecolor=face, edgecolor=rim, lw=edge)
+    groups = dict(iter(data.dropna(subset=["low", "high"]).sort_values(x).groupby(by)))
+    shown = [value for value in colours if value in groups]
+    faces, rims = ([(colours[value], opacity) for value in shown] for opacity in (alpha, 0.5))
+    # One artist for all bands of a panel: five take as long as the rest of the panel.
+    outlines = [_outline(groups[value], x) for value in shown]
+    panel.add_collection(PolyCollection(outlines, facecolors=faces, edgecolors=rims, linewidths=edge))
+    # Labels are left alone where there are some; to see whether it should write any, seaborn would make all ticks.
+    panel.set(xlabel=" ", ylabel=" ")
     look = {"lw": 1.6, **line, **(ONE_POINT if data[x].nunique() == 1 else {})}
     seaborn.lineplot(
         data, x=x, y=y, hue=by, hue_order=list(colours), palette=colours, estimator=None, errorbar=None,
         legend=False, ax=panel, **look,
     )  # fmt: skip
     panel.set(xlabel="", ylabel="")
+
+
+def _outline(band: pd.DataFrame, x: str) -> NDArray[np.float64]:
+    places, low, high = band[[x, "low", "high"]].to_numpy(dtype=float).T
+    return np.column_stack([np.concatenate([places, places[::-1]]), np.concatenate([low, high[::-1]])])
 
 
 PERCENTILES = {"p5": "whislo", "p25": "q1", "p50": "med", "p75": "q3", "p95": "whishi"}

@@ -13,8 +13,8 @@ from reports.figures import style
 DASH = "–"
 """Where a variant was not read by a rule."""
 
-DARK = 0.2
-"""Relative luminance below which white on a square has more contrast than ink."""
+DARK = 0.25
+"""Relative luminance below which white is read well on a square, and ink on it where the page is dark."""
 
 REACH = 5.0
 """Points that the colours reach at least."""
@@ -62,7 +62,7 @@ def heat_map(variants: pd.DataFrame, order: list[str], labels: dict[str, str]) -
 
 
 def _make_legible(axes: Axes) -> None:
-    """Write white only where it has more contrast than ink (WCAG 2): seaborn does so on squares of middle colours."""
+    """Write white on dark squares only: seaborn does so on squares of middle colours too."""
     squares = axes.collections[0].get_facecolor()
     numbers = {text.get_position(): text for text in axes.texts}
     columns = round(axes.get_xlim()[1])

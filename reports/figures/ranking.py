@@ -64,6 +64,8 @@ def scatter(cells: pd.DataFrame, order: list[str], column: TruthColumn) -> Figur
     stretch_axis(axes[0].xaxis, column.best, cells["truth"], spacing=0.22)
     for panel, variant in zip(axes, variants, strict=True):
         own = cells[cells["variant"] == variant]
+        # With labels seaborn looks for no others, for which it would make all ticks.
+        panel.set(xlabel=" ", ylabel=" ")
         seaborn.scatterplot(
             own.sort_values("best_fifth"), x="truth", y="accuracy", hue="best_fifth",
             palette={False: ALL, True: BEST}, s=7, alpha=0.6, lw=0, legend=False, rasterized=True, ax=panel,

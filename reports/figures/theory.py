@@ -113,6 +113,8 @@ def estimates_figure(theory: Theory, problem: str, quantity: str) -> Figure:
         own = data[(data["network"] == network) & (data["step_share"] == share)]
         steps = _step_axis(axes, data["inner_steps"])
         own = own.assign(place=own["inner_steps"].map(steps)).sort_values("place")
+        # With labels seaborn looks for no others, for which it would make all ticks.
+        axes.set(xlabel=" ", ylabel=" ")
         seaborn.lineplot(
             own, x="place", y=quantity, hue="estimator", style="estimator", hue_order=names, style_order=names,
             palette=colours, markers=markers,

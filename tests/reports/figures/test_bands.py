@@ -25,8 +25,10 @@ def test_lines_and_bands_are_the_computed_ones():
         [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]],
         [[1.0, 11.0], [2.0, 12.0], [3.0, 13.0]],
     ]
-    limits = [band.get_datalim(panel.transData).intervaly.tolist() for band in panel.collections]
-    assert limits == [[0.0, 6.0], [10.0, 16.0]]
+    (drawn,) = panel.collections
+    limits = [(path.vertices[:, 1].min(), path.vertices[:, 1].max()) for path in drawn.get_paths()]
+    assert limits == [(0.0, 6.0), (10.0, 16.0)]
+    assert [to_hex(colour) for colour in drawn.get_facecolor()] == list(COLOURS.values())
 
 
 def test_a_single_point_is_seen():
@@ -38,7 +40,7 @@ def test_a_single_point_is_seen():
 def test_a_value_without_rows_is_left_out():
     panel = Figure().add_subplot()
     draw_bands(panel, bands([1, 2]), "measure", COLOURS | {"absent": "#000000"})
-    assert len(panel.lines) == len(panel.collections) == 2
+    assert len(panel.lines) == len(panel.collections[0].get_paths()) == 2
 
 
 def test_no_random_number_is_drawn():
