@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.space.cell import EDGES, OPERATIONS, Cell
-from reports.results import Results
 
 STRIPS = 3
 """Runs of a variant that are shown."""
@@ -47,20 +46,20 @@ def constant_spans(epochs: NDArray[np.int64], holds: NDArray[np.bool_]) -> list[
     return [(int(epochs[start]), int(epochs[end - 1])) for start, end in edges.reshape(-1, 2)]
 
 
-def timelines(results: Results) -> pd.DataFrame:
+def timelines(epochs: pd.DataFrame, truth: str) -> pd.DataFrame:
     """Return the argmax cells of the shown runs, a row per span of epochs in which an edge keeps its operation.
 
     Columns: variant, seed, truth, place (of the run among those shown of its variant, from 0), edge (from 0),
     operation, first, last (epochs).
     """
-    runs = dict(iter(results.epochs.groupby(["variant", "seed"])))
-    chosen = chosen_runs(results.epochs, results.main.key)
+    runs = dict(iter(epochs.groupby(["variant", "seed"])))
+    chosen = chosen_runs(epochs, truth)
     rows = []
     for _, shown in chosen.groupby("variant", sort=False):
-        for place, (variant, seed, truth) in enumerate(shown[["variant", "seed", "truth"]].itertuples(index=False)):
-            epochs, codes = operation_codes(runs[variant, seed])
+        for place, (variant, seed, last) in enumerate(shown[["variant", "seed", "truth"]].itertuples(index=False)):
+            measured, codes = operation_codes(runs[variant, seed])
             for edge, (code, operation) in product(range(len(EDGES)), enumerate(OPERATIONS)):
-                for span in constant_spans(epochs, codes[:, edge] == code):
-                    rows.append((variant, seed, truth, place, edge, operation, *span))
+                for span in constant_spans(measured, codes[:, edge] == code):
+                    rows.append((variant, seed, last, place, edge, operation, *span))
     columns = ["variant", "seed", "truth", "place", "edge", "operation", "first", "last"]
     return pd.DataFrame(rows, columns=columns)

@@ -72,7 +72,7 @@ def _timelines(results: Results, order: list[str]) -> Iterator[Block]:
     epochs = results.epochs[results.epochs["kind"] == "search"]
     if epochs["cell"].isna().all():
         return
-    spans = cell_timelines.timelines(results)
+    spans = cell_timelines.timelines(epochs, results.main.key)
     runs = epochs.groupby("variant")["seed"].nunique().to_dict()
     title = "Argmax cell of every epoch"
     picture = Picture("cell-timelines", title, timelines_figure, spans, order, runs, int(epochs["epoch"].max()))

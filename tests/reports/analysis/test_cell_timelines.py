@@ -43,3 +43,14 @@ def test_spans_join_consecutive_epochs():
     assert cell_timelines.constant_spans(epochs, holds) == [(1, 2), (4, 4), (6, 6)]
     assert cell_timelines.constant_spans(epochs, ~holds | holds) == [(1, 6)]
     assert cell_timelines.constant_spans(epochs, holds & ~holds) == []
+
+
+def test_timelines_have_a_row_a_span():
+    cells = [str(ALL_SKIP), str(ALL_SKIP), str(RESIDUAL)]
+    epochs = pd.concat([epochs_of("a", 4, [1.0, 2.0, 3.0], cells), epochs_of("b", 0, [9.0], [None])])
+    found = cell_timelines.timelines(epochs, MAIN)
+    assert set(found["variant"]) == {"a"} and set(found["truth"]) == {3.0} and set(found["place"]) == {0}
+    changed = [edge for edge, (old, new) in enumerate(zip(ALL_SKIP.codes, RESIDUAL.codes, strict=True)) if old != new]
+    for edge, own in found.groupby("edge"):
+        spans = own[["first", "last"]].to_numpy().tolist()
+        assert sorted(spans) == ([[1, 2], [3, 3]] if edge in changed else [[1, 3]])

@@ -65,6 +65,15 @@ def test_over_the_epochs_median_and_range_are_those_of_the_seeds() -> None:
     assert table.loc[("b", 20), "seeds"] == 1
 
 
+def test_what_is_drawn_over_the_epochs_is_what_the_table_holds() -> None:
+    courses = ranking_analysis.over_epochs(EXAMPLE)
+    drawn = ranking_analysis.taus(courses)
+    assert len(drawn) == 2 * len(courses)
+    for name, own in drawn.groupby("statistic"):
+        expected = courses[[f"{name}_low", name, f"{name}_high"]].to_numpy()
+        assert np.array_equal(own[["low", "median", "high"]].to_numpy(), expected, equal_nan=True)
+
+
 def test_the_end_is_the_last_measurement_of_each_run() -> None:
     table = ranking_analysis.at_the_end(EXAMPLE).set_index("variant")
     # Seed 1 of b stopped early.
