@@ -3,11 +3,13 @@
 import html
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 from harness.base.processes import map_in_processes
@@ -62,12 +64,22 @@ def draw_together(pictures: Sequence[Picture], processes: int) -> None:
 
 
 def _drawn(picture: Picture) -> tuple[str, bytes]:
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS), _global_stream_kept():
         figure = picture._plot(*picture._arguments)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg")
         figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
     return _tidy(svg.getvalue(), f"figure-{picture.name}", picture.title), png.getvalue()
+
+
+@contextmanager
+def _global_stream_kept() -> Iterator[None]:
+    """Leave numpy's global stream as it was: seaborn draws jitter from it, of width 0 too."""
+    state = np.random.get_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
 
 
 def _tidy(svg: str, name: str, title: str) -> str:
