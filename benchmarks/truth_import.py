@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -75,13 +76,9 @@ def _cpu_of_children() -> float:
 
 
 def _watch(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
-    # Linux: VmHWM is the largest resident size so far, kB. Children that start processes of their own are not expected.
+    # Linux: VmHWM is the largest resident size so far, kB.
     while not ended.wait(0.05):
-        try:
-            children = Path(f"/proc/{root}/task/{root}/children").read_text().split()
-        except OSError:
-            children = []
-        for process in (root, *map(int, children)):
+        for process in (root, *_descendants(root)):
             try:
                 status = Path(f"/proc/{process}/status").read_text()
             except OSError:
@@ -89,6 +86,15 @@ def _watch(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
             for line in status.splitlines():
                 if line.startswith("VmHWM"):
                     peaks[process] = int(line.split()[1])
+
+
+def _descendants(root: int) -> list[int]:
+    found = []
+    for tasks in Path(f"/proc/{root}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended
+            for child in map(int, tasks.read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
 
 
 def measure_files(sizes: tuple[int, ...], folder: Path) -> pd.DataFrame:
@@ -119,11 +125,9 @@ def measure_folder(cells: int, folder: Path) -> pd.DataFrame:
     """Return a row a number of processes that read a NATS-Bench folder."""
     write_folder(folder / "folder", cells)
     rows = []
-    for processes in (0, 2):
-        click.echo(f"folder of {cells} cells, {processes} processes started", err=True)
-        rows.append(
-            {"processes started": processes, "cells": cells} | measure(FOLDER_IMPORT, folder / "folder", processes)
-        )
+    for processes in (1, 2):
+        click.echo(f"folder of {cells} cells, {processes} processes read", err=True)
+        rows.append({"processes": processes, "cells": cells} | measure(FOLDER_IMPORT, folder / "folder", processes))
     return pd.DataFrame(rows)
 
 
@@ -137,7 +141,7 @@ start to its end. CPU seconds are those of all its processes: what else the mach
 the largest resident memory of each of its processes, added.
 
 - *{HERE}*: the import of the stage `truth`, up to the checked table: SHA-256, restricted unpickling, piece by
-  piece; of files beyond 64 MiB a second process unpickles what the first has cut out.
+  piece, in a process with limits; of files beyond 64 MiB another one unpickles what that has cut out.
 - *{PACKAGE}*: the package of the benchmark's authors, given what `torch.load` reads without restrictions. It
   makes no table.
 
@@ -149,7 +153,7 @@ For {OFFICIAL} MB, by straight lines through these figures:
 
 ## The NATS-Bench folder
 
-One compressed file a cell, 15,625 of them in all. Read by one process, or by others that it starts.
+One compressed file a cell, 15,625 of them in all. Read by so many processes with limits.
 
 {markdown(folders)}
 """

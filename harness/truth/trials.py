@@ -37,11 +37,17 @@ Row = tuple[Any, ...]
 
 BENCHMARK_NAMES: Allowed = {**NUMBERS, ("collections", "OrderedDict"): plain_dictionary}
 
+
+def _nothing(*_: Any) -> None:
+    # By name, for shared objects of a file travel between processes.
+    return None
+
+
 # Tensors are not needed, and not read: whatever would rebuild one gives None.
 PTH_NAMES: Allowed = {
     **BENCHMARK_NAMES,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda *_: None,
-    ("torch._utils", "_rebuild_parameter"): lambda *_: None,
+    ("torch._utils", "_rebuild_tensor_v2"): _nothing,
+    ("torch._utils", "_rebuild_parameter"): _nothing,
     **{("torch", f"{kind}Storage"): None for kind in ("Float", "Double", "Half", "Long", "Int", "Byte")},
 }
 

@@ -9,15 +9,15 @@ import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from harness.base.errors import UserError
 from harness.base.processes import follow_parent
+from harness.untrusted.memory_limit import memory_limited
 
 Result = TypeVar("Result")
 
@@ -26,6 +26,8 @@ SECONDS, SECONDS_PER_MEGABYTE = 10.0, 0.5
 WAITING = 4
 """Files a process that wait for it, so that it never idles."""
 
+_READY = "ready"
+
 
 def read_limited(read: Callable[[Path], Result], files: Sequence[Path], processes: int = 1) -> Iterator[Result]:
     """Give read(file) for each file in order, from so many processes with limits.
@@ -33,48 +35,87 @@ def read_limited(read: Callable[[Path], Result], files: Sequence[Path], processe
     Raises:
         UserError: `read` raised it, or the process died over a file.
     """
-    with ExitStack() as stack:
-        # A pool a process: when one dies, the oldest file that it was given is the one it died over.
-        pools = [stack.enter_context(_pool()) for _ in range(max(1, min(processes, len(files))))]
-        waiting: deque[tuple[Path, Future[Result]]] = deque()
+    readers = [_Reader(read) for _ in range(max(1, min(processes, len(files))))]
+    waiting: deque[tuple[_Reader[Result], Path]] = deque()
+    try:
+        for position, file in enumerate(files):
+            reader = readers[position % len(readers)]
+            reader.ask(file)
+            waiting.append((reader, file))
+            if len(waiting) > WAITING * len(readers):
+                yield _next_of(waiting)
+        while waiting:
+            yield _next_of(waiting)
+    finally:
+        for reader in readers:
+            reader.stop()
+
+
+def _next_of(waiting: "deque[tuple[_Reader[Result], Path]]") -> Result:
+    reader, file = waiting.popleft()
+    return reader.answer(file)
+
+
+class _Reader(Generic[Result]):
+    """A process that reads one file after another."""
+
+    def __init__(self, read: Callable[[Path], Result]) -> None:
+        processes = get_context("spawn")
+        self._channel, theirs = processes.Pipe()
+        self._process = processes.Process(target=_serve, args=(theirs, read))  # no daemon: it may start others
+        self._process.start()
+        theirs.close()
+        self._ready = False
+
+    def ask(self, file: Path) -> None:
+        """Let it read a file, after those that it was asked for before."""
+        megabytes = file.stat().st_size / 2**20 if file.is_file() else 0
+        with suppress(OSError):  # it is dead: then its answer is missing
+            self._channel.send((file, SECONDS + SECONDS_PER_MEGABYTE * megabytes))
+
+    def answer(self, file: Path) -> Result:
+        """Return what it read in the oldest file it was asked for."""
         try:
-            for position, file in enumerate(files):
-                waiting.append((file, pools[position % len(pools)].submit(_read, read, file, _seconds(file))))
-                if len(waiting) > WAITING * len(pools):
-                    yield _result(*waiting.popleft())
-            while waiting:
-                yield _result(*waiting.popleft())
-        finally:
-            for pool in pools:
-                pool.shutdown(wait=False, cancel_futures=True)
+            self._ready = self._ready or self._channel.recv() == _READY
+            answer: Result | UserError = self._channel.recv()
+        except (EOFError, OSError):
+            if not self._ready:
+                raise UserError("the process that reads files from outside could not be started") from None
+            raise UserError(
+                f"{file} is damaged or of another kind: reading it took more time or memory than a file of its size "
+                "needs, or crashed what read it"
+            ) from None
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._channel.close()
 
 
-def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin)
-
-
-def _begin() -> None:
+def _serve(channel: Connection, read: Callable[[Path], Any]) -> None:
     follow_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    channel.send(_READY)
+    with suppress(EOFError):  # the parent wants no more
+        while True:
+            channel.send(_read(read, *channel.recv()))
 
 
-def _result(file: Path, future: "Future[Result]") -> Result:
+def _read(read: Callable[[Path], Result], file: Path, seconds: float) -> Result | UserError:
+    if file.exists() and not file.is_file():
+        return UserError(f"{file} is no regular file")  # a pipe or a device would never end
+    size = file.stat().st_size if file.exists() else 0
     try:
-        return future.result()
-    except BrokenProcessPool:
-        raise UserError(
-            f"{file} is damaged or of another kind: reading it took more time or memory than a file of its size needs, "
-            "or crashed what read it"
-        ) from None
-
-
-def _seconds(file: Path) -> float:
-    return SECONDS + SECONDS_PER_MEGABYTE * (file.stat().st_size / 2**20 if file.is_file() else 0)
-
-
-def _read(read: Callable[[Path], Result], file: Path, seconds: float) -> Result:
-    with processor_time_limited(seconds):
-        return read(file)
+        with processor_time_limited(seconds), memory_limited(size):
+            return read(file)
+    except UserError as error:
+        return error
+    except Exception as error:  # what a foreign file holds fails in many ways
+        return UserError(f"{file} is damaged or of another kind: reading it ended with {type(error).__name__}")
 
 
 @contextmanager
@@ -82,7 +123,8 @@ def processor_time_limited(seconds: float) -> Iterator[None]:
     """Let what is done inside take so many seconds of processor time; more ends the process."""
     before, most = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = int(time.process_time() + seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+    limits = [limit for limit in (before, most) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_CPU, (min([wanted, *limits]), most))
     try:
         yield
     finally:

@@ -166,7 +166,9 @@ class SplitPickle:
             UserError: it names something that is not allowed, or is damaged.
         """
         with told_in_one_sentence(self._where):
-            return _PieceUnpickler(self._outline_piece(end=b""), self._allowed).load()
+            piece = self._outline_piece(end=b"")
+            with memory_limited(len(piece.data)):
+                return _PieceUnpickler(piece, self._allowed).load()
 
     def _pieces(self) -> Iterator[Piece]:
         if self._section.read(0, 2) not in (b"\x80\x02", b"\x80\x03"):
@@ -272,7 +274,8 @@ class SplitPickle:
             piece = self._standing_alone(b"}", body, tokens)
             held = tokens.held()
         unpickler = _PieceUnpickler(piece, self._allowed)
-        unpickler.load()
+        with memory_limited(len(piece.data)):
+            unpickler.load()
         memo = unpickler.memo.copy()
         slots = _slots(np.array(numbers), np.searchsorted(held, numbers))
         return {number: memo[slot] for number, slot in zip(numbers, slots.tolist(), strict=True)}

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.base.errors import UserError
 
-PLAIN_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+PLAIN_TYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 MOST_DIMENSIONS = 4
 
 ARRAY_TYPE = object()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from harness.base.errors import UserError
+from harness.untrusted.memory_limit import memory_limited
 from harness.untrusted.restricted_pickle import RestrictedUnpickler, told_in_one_sentence
 
 CHUNK = 8 * 2**20
@@ -71,7 +72,8 @@ def _in_zip(file: BinaryIO) -> Section:
 
 def _in_old_container(file: BinaryIO, header: bytes) -> Section:
     stream = io.BytesIO(header)
-    magic, version, _ = (RestrictedUnpickler(stream, {}).load() for _ in range(3))
+    with memory_limited(len(header)):
+        magic, version, _ = (RestrictedUnpickler(stream, {}).load() for _ in range(3))
     if (magic, version) != (_MAGIC, _VERSION):
         raise UserError("it is no file of torch.save")
     return Section(file, stream.tell(), file.seek(0, io.SEEK_END) - stream.tell())

@@ -23,6 +23,7 @@ import click
 import numpy as np
 
 from harness.base.errors import UserError
+from harness.base.processes import end_with_parent
 from harness.fleet.group import PROCESSES
 from tests.faults import fuzzing_targets, mutations
 from tests.faults.fuzzing_targets import Target
@@ -69,7 +70,7 @@ def fuzz(folder: Path, numbers: Iterable[int], seed: int, only: str | None = Non
 def _watch(folder: Path, numbers: list[int], seed: int, only: str | None, deadline: float, report: Report) -> list[int]:
     # Returns the numbers that are left when the process ended.
     ours, theirs = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_work, args=(folder, numbers, seed, only, theirs), daemon=True)
+    process = PROCESSES.Process(target=_work, args=(folder, numbers, seed, only, theirs))
     process.start()
     theirs.close()
     patience = 120.0  # to start
@@ -105,6 +106,7 @@ def _watch(folder: Path, numbers: list[int], seed: int, only: str | None, deadli
 
 
 def _work(folder: Path, numbers: list[int], seed: int, only: str | None, channel: Connection) -> None:
+    end_with_parent()  # no daemon, for readers of files from outside are processes of their own
     with chdir(folder):
         targets = [target for target in fuzzing_targets.targets() if only in (None, target.name)]
         right = {target.name: target.right() if target.right else None for target in targets}
@@ -121,7 +123,7 @@ def _try(target: Target, random: mutations.Random, right: list[Any] | None) -> t
     path = files[int(random.integers(len(files)))]
     content = path.read_bytes()
     changed = target.mutate(content, random)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _most_memory()
     path.write_bytes(changed)
     try:
         if target.vouch is not None:
@@ -130,9 +132,14 @@ def _try(target: Target, random: mutations.Random, right: list[Any] | None) -> t
     finally:
         for left in Path().rglob("*.partial"):
             raise AssertionError(f"half-written: {left}")
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before > 3 * 2**20:  # kilobytes
+        if _most_memory() - before > 3 * 2**20:
             raise AssertionError("more than 3 GB were taken")
         fuzzing_targets.restore(Path())
+
+
+def _most_memory() -> int:
+    """Return the most that this process or one of its children had, in kilobytes."""
+    return max(resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _answer(read: Callable[[], Any], right: list[Any] | None) -> tuple[str, str]:

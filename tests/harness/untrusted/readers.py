@@ -13,3 +13,17 @@ def died_over_5(file: Path) -> str:
 def never_ends(file: Path) -> None:
     while True:
         pass
+
+
+def never_ends_over_forever(file: Path) -> str:
+    if file.name == "forever":
+        never_ends(file)
+    return file.name
+
+
+def raises(file: Path) -> None:
+    raise RecursionError
+
+
+def takes_4_gigabytes(file: Path) -> None:
+    bytearray(4 * 2**30)

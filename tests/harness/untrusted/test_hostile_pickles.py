@@ -2,6 +2,7 @@
 
 import bz2
 import io
+import os
 import pickle
 import struct
 import time
@@ -21,7 +22,7 @@ from harness.truth.nats_bench import import_nats_bench
 from harness.untrusted.limited_reading import read_limited
 from harness.untrusted.plain_values import ARRAYS, NUMBERS, PLAIN_TYPES, PlainArray
 from harness.untrusted.restricted_pickle import load_restricted
-from tests.harness.untrusted.readers import died_over_5, never_ends
+from tests.harness.untrusted.readers import died_over_5, never_ends, never_ends_over_forever, raises, takes_4_gigabytes
 
 
 def number(value: int) -> bytes:
@@ -115,14 +116,45 @@ def test_keys_that_never_end_are_a_sentence(reader: Callable, content: bytes, tm
     assert time.process_time() - started < 5  # this process only waits
 
 
-def test_the_file_that_a_reader_died_over_is_named(tmp_path: Path) -> None:
-    files = [tmp_path / f"{number}" for number in range(7)]
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+def test_the_file_that_a_reader_died_over_is_named(processes: int, pause: float, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}" for number in range(40)]
     for file in files:
         file.touch()
-    found = read_limited(died_over_5, files, processes=2)
-    assert [next(found) for _ in range(5)] == ["0", "1", "2", "3", "4"]
+    found = read_limited(died_over_5, files, processes)
+    for number in range(5):
+        assert next(found) == str(number)
+        time.sleep(pause)  # the reader dies while others still wait for it
     message = refusal(lambda: next(found))
     assert message.startswith(f"{files[5]} is damaged or of another kind: reading it took more time or memory than")
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal(lambda: list(read_limited(died_over_5, [tmp_path / "pipe"]))).endswith("pipe is no regular file")
+
+
+def test_a_reader_that_raises_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = refusal(lambda: list(read_limited(raises, [tmp_path / "file"])))
+    assert message.endswith("is damaged or of another kind: reading it ended with RecursionError")
+
+
+def test_memory_is_limited_while_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = refusal(lambda: list(read_limited(takes_4_gigabytes, [tmp_path / "file"])))
+    assert message.endswith("is damaged or of another kind: reading it ended with MemoryError")
+
+
+def test_who_leaves_does_not_wait_for_a_reader(tmp_path: Path) -> None:
+    for name in ("0", "forever"):
+        (tmp_path / name).touch()
+    found = read_limited(never_ends_over_forever, [tmp_path / "0", tmp_path / "forever"])
+    assert next(found) == "0"
+    started = time.monotonic()
+    found.close()
+    assert time.monotonic() - started < 3
 
 
 def test_a_reader_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
