@@ -10,6 +10,7 @@ import click
 
 from harness.base.errors import UserError
 from harness.base.masking import masked
+from harness.base.source_tree import run_the_tree_here
 
 if TYPE_CHECKING:
     from harness.fleet.engine import Store
@@ -332,6 +333,12 @@ def doctor(as_json: bool) -> None:
         for finding in findings:
             click.echo(f"{'ok' if finding.works else 'MISSING':<8} {finding.subject:<16} {finding.detail}")
     sys.exit(0 if all(finding.works for finding in findings) else 1)
+
+
+def run() -> None:
+    """Begin the command as the shell does: with the code of the folder it is called in, where there is a copy of it."""
+    run_the_tree_here()
+    main()
 
 
 def _print(content: Any, as_json: bool, indent: str = "") -> None:

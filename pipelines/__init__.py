@@ -8,6 +8,7 @@ from typing import ParamSpec
 from harness.base.errors import UserError
 from harness.base.interruption import clean_end
 from harness.base.masking import masked
+from harness.base.source_tree import check_tree
 
 Arguments = ParamSpec("Arguments")
 
@@ -18,6 +19,7 @@ def stage(main: Callable[Arguments, None]) -> Callable[Arguments, None]:
     @functools.wraps(main)
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
+            check_tree()
             with clean_end():
                 main(*args, **kwargs)
         except UserError as error:
