@@ -154,7 +154,7 @@ class TestParams:
                 4,
                 "unknown key 'protocols.tiny.network.chanels', did you mean 'channels'?",
             ),
-            ("protocols/tiny/epochs", "three", "protocols.tiny.epochs: input should be a valid integer, not 'three'"),
+            ("protocols/tiny/epochs", "three", "protocols.tiny.epochs: expected a number, not 'three'"),
             (
                 "protocols/tiny/batch_size",
                 1,
@@ -166,7 +166,7 @@ class TestParams:
             (
                 "variants",
                 {"darts-2nd": {"radius": "big"}},
-                "variants.darts-2nd: radius: input should be a valid number",
+                "variants.darts-2nd: radius: expected a number",
             ),
             (
                 "baselines",

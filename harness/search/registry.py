@@ -112,13 +112,19 @@ def check_board(board: Board) -> None:
     Raises:
         UserError: see `settings_of`, `variant` and `baseline`; or the reference is no method.
     """
+    if set(board.protocol) & set(".[]"):
+        raise UserError(
+            f"params.yaml, protocol: DVC finds no name with '.', '[' or ']', as in {quoted(board.protocol)}"
+        )
     known = methods()
     if board.reference not in known:
         nearest = did_you_mean(board.reference, known)
         raise UserError(f"params.yaml, reference: there is no variant {board.reference!r}, {nearest}")
-    for name in board.variants:
-        variant(name)
-    for name in board.baselines:
-        baseline(name)
+    for section, of_kind in (("variants", variant), ("baselines", baseline)):
+        for name in getattr(board, section):
+            try:
+                of_kind(name)
+            except UserError as error:
+                raise UserError(f"params.yaml, {section}: {error}") from None
     for name in (*board.variants, *board.baselines):
         settings_of(board, name)

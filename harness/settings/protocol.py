@@ -7,9 +7,19 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 
 from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
@@ -19,6 +29,13 @@ PARAMS_FILE = Path("params.yaml")
 MOST_MISTAKES = 6
 """Mistakes that one sentence tells of."""
 
+LARGEST = 1e3
+"""Rates, decays and scales beyond it overflow in float32 before they are of any use."""
+LARGEST_SEED = 2**63 - 1
+"""What a column of whole numbers holds."""
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -26,6 +43,29 @@ class Settings(BaseModel):
     """Base of all settings: immutable, numbers are finite, and a key that is not declared is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic takes `true` and "1" for 1, where somebody meant another key.
+        allowed = _types_in(cls.model_fields[str(info.field_name)].annotation)
+        several = isinstance(value, list | tuple)
+        for one in value if several else [value]:
+            if allowed & {int, float} and isinstance(one, bool | str) and type(one) not in allowed:
+                raise ValueError(f"expected numbers, not {quoted(one)}" if several else "expected a number")
+        return value
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    """Return the plain types and literals that an annotation is made of."""
+    parts = get_args(annotation)
+    if not parts:
+        return {annotation}
+    if get_origin(annotation) is Literal:
+        return {type(part) for part in parts}
+    if get_origin(annotation) is Annotated:
+        return _types_in(parts[0])
+    return set().union(*map(_types_in, parts))
 
 
 class SplitSettings(Settings):
@@ -74,6 +114,15 @@ class DataSettings(Settings):
             raise ValueError("data.path is the folder of the local files, and null for 'digits' alone")
         return self
 
+    @model_validator(mode="after")
+    def _something_of_an_image_is_left(self) -> "DataSettings":
+        for key in ("crop_padding", "cutout"):
+            if getattr(self, key) > self.image_size:
+                raise ValueError(
+                    f"{key}: expected at most the {self.image_size} pixels of image_size, not {getattr(self, key)}"
+                )
+        return self
+
 
 class NetworkSettings(Settings):
     """The supernet (methods: Dong and Yang 2020)."""
@@ -106,22 +155,30 @@ class NetworkSettings(Settings):
 class WeightSettings(Settings):
     """Optimiser of the network weights w: SGD with a cosine schedule."""
 
-    lr: float = Field(gt=0)
+    lr: float = Field(gt=0, le=LARGEST)
     lr_min: float = Field(ge=0)
     momentum: float = Field(ge=0, lt=1)
     nesterov: StrictBool
-    weight_decay: float = Field(ge=0)
+    weight_decay: float = Field(ge=0, le=LARGEST)
     clip: float | None = Field(gt=0)
     """Largest L2 norm of the gradient of all weights; null for no clipping. Never applied to alpha."""
+
+    @model_validator(mode="after")
+    def _they_fit_together(self) -> "WeightSettings":
+        if self.lr_min > self.lr:
+            raise ValueError(f"lr_min: expected at most lr, {self.lr}, from which the rate falls, not {self.lr_min}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov: expected false where momentum is 0, for it looks ahead along the momentum")
+        return self
 
 
 class AlphaSettings(Settings):
     """Optimiser of the architecture parameters alpha: Adam."""
 
-    lr: float = Field(gt=0)
-    betas: tuple[float, float]
-    weight_decay: float = Field(ge=0)
-    init_scale: float = Field(gt=0)
+    lr: float = Field(gt=0, le=LARGEST)
+    betas: tuple[Beta, Beta]
+    weight_decay: float = Field(ge=0, le=LARGEST)
+    init_scale: float = Field(gt=0, le=LARGEST)
     """Standard deviation of alpha's normal initialisation."""
     batches: Literal["shuffled", "with-replacement"]
     """How validation batches are drawn: one pass over a shuffle an epoch, or independent draws."""
@@ -130,7 +187,7 @@ class AlphaSettings(Settings):
 class DerivationSettings(Settings):
     """What is read off a finished search beside the variant's own answer."""
 
-    draws: StrictInt = Field(ge=1)
+    draws: StrictInt = Field(ge=1, le=1_000_000)
     """Cells drawn from the final op weights."""
     one_shot: StrictBool
     """Ask the trained supernet too: operation strength, and the best of the draws by one-shot accuracy."""
@@ -167,7 +224,7 @@ class Protocol(Settings):
     precision: Literal["float64", "float32", "tf32", "bfloat16"]
     """Arithmetic of the networks; `bfloat16` is autocast, alpha and the weights stay float32."""
     device: Literal["auto", "cpu", "cuda"]
-    threads: StrictInt = Field(ge=1)
+    threads: StrictInt = Field(ge=1, le=1024)
     """CPU threads of one search; results may depend on it, so it never follows the machine."""
     deterministic: StrictBool
     """On CUDA, only algorithms that give the same bits every time, where there are such; on CPUs all do anyway."""
@@ -233,8 +290,10 @@ class Board(Settings):
             raise ValueError(
                 f"protocol: there is no protocol {self.protocol!r}, {did_you_mean(self.protocol, self.protocols)}"
             )
-        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError("seeds: expected distinct numbers from 0 up")
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
+            raise ValueError(f"seeds: expected distinct numbers from 0 up to {LARGEST_SEED}")
+        if not self.variants and not self.baselines:
+            raise ValueError("variants: expected at least one method there or under baselines")
         both = set(self.variants) & set(self.baselines)
         if both:
             raise ValueError(f"baselines: {sorted(both)[0]!r} stands under variants too")

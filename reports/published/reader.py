@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.base.errors import UserError
-from harness.settings.protocol import Settings, validate
+from harness.settings.protocol import validate
 from harness.truth.table import REPORT_COLUMNS
 
 PUBLISHED_FILE = Path(__file__).with_name("published.csv")
@@ -18,8 +18,10 @@ READ, RECOMPUTED, MEMORY = "read in text", "recomputed from the listed cells", "
 KEY = ["method", "protocol", "data_set", "split"]
 
 
-class Row(Settings):
+class Row(BaseModel):
     """One published accuracy. An empty field of the file is None: the source does not say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str
     """As the source calls it; (a) and (b) are two rows that papers print under one name."""

@@ -269,7 +269,7 @@ protocol: quick
 seeds: [0]
 reference: darts
 truth: {source: analog-nasbench, path: null}
-variants: {}
+variants: {darts: {}}
 baselines: {}
 tracking: {uri: null, experiment: x}
 protocols:

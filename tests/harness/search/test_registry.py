@@ -3,6 +3,7 @@ import pytest
 from harness.base.errors import UserError
 from harness.search import registry
 from harness.settings.protocol import Board, validate
+from harness.testing import TINY_PROTOCOL
 from tests.conftest import tiny_params
 
 
@@ -14,7 +15,11 @@ def board(**changes) -> Board:
     ("changes", "sentence"),
     [
         ({"reference": "dart"}, "reference: there is no variant 'dart', did you mean 'darts'?"),
-        ({"variants": {"dart": {}}}, "there is no variant 'dart', did you mean 'darts'?"),
+        ({"variants": {"dart": {}}}, "params.yaml, variants: there is no variant 'dart', did you mean 'darts'?"),
+        (
+            {"protocol": "lr0.05", "protocols": {"lr0.05": TINY_PROTOCOL}},
+            "params.yaml, protocol: DVC finds no name with '.', '[' or ']', as in 'lr0.05'",
+        ),
         ({"variants": {"random-search": {}}, "baselines": {}}, "'random-search' is a baseline"),
         ({"variants": {}, "baselines": {"darts": {}}}, "'darts' is a search variant"),
         (

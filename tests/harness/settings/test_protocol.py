@@ -50,13 +50,42 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
             "unknown key 'protocols.tiny.weights.momentun', did you mean 'momentum'?",
         ),
         ("sedes", [1], "unknown key 'sedes', did you mean 'seeds'?"),
-        ("protocols.tiny.epochs", "many", "protocols.tiny.epochs: input should be a valid integer, not 'many'"),
+        ("protocols.tiny.epochs", "many", "protocols.tiny.epochs: expected a number, not 'many'"),
         ("protocols.tiny.epochs", 0, "protocols.tiny.epochs: input should be greater than or equal to 1, not 0"),
-        ("protocols.tiny.epochs", True, "protocols.tiny.epochs: input should be a valid integer, not True"),
+        ("protocols.tiny.epochs", True, "protocols.tiny.epochs: expected a number, not True"),
         ("protocols.tiny.order", "both", "protocols.tiny.order: input should be 'alpha-then-weights'"),
         ("protocols.tiny.data.image_size", 9, "protocols.tiny.data.image_size: input should be a multiple of 4, not 9"),
         ("protocol", "tinny", "there is no protocol 'tinny', did you mean 'tiny'?"),
         ("seeds", [1, 1], "seeds: expected distinct numbers from 0 up"),
+        ("seeds", [0, 2**63], f"seeds: expected distinct numbers from 0 up to {2**63 - 1}"),
+        ("protocols.tiny.weights.lr", True, "protocols.tiny.weights.lr: expected a number, not True"),
+        ("protocols.tiny.weights.lr", "0.1", "protocols.tiny.weights.lr: expected a number, not '0.1'"),
+        ("protocols.tiny.weights.clip", False, "protocols.tiny.weights.clip: expected a number, not False"),
+        ("protocols.tiny.weights.lr", 1e308, "protocols.tiny.weights.lr: input should be less than or equal to 1000"),
+        ("protocols.tiny.weights.lr_min", 5.0, "protocols.tiny.weights: lr_min: expected at most lr, 0.025"),
+        ("protocols.tiny.weights.momentum", 0, "protocols.tiny.weights: nesterov: expected false where momentum is 0"),
+        (
+            "protocols.tiny.weights.weight_decay",
+            1e300,
+            "protocols.tiny.weights.weight_decay: input should be less",
+        ),
+        (
+            "protocols.tiny.alpha.betas",
+            [0.5, 1.5],
+            "protocols.tiny.alpha.betas.1: input should be less than 1",
+        ),
+        (
+            "protocols.tiny.alpha.betas",
+            [-1, 0.9],
+            "protocols.tiny.alpha.betas.0: input should be greater",
+        ),
+        ("protocols.tiny.alpha.betas", [True, 0.9], "protocols.tiny.alpha.betas: expected numbers, not True"),
+        ("protocols.tiny.alpha.init_scale", 1e308, "protocols.tiny.alpha.init_scale: input should be less than"),
+        ("protocols.tiny.data.cutout", 9, "protocols.tiny.data: cutout: expected at most the 8 pixels of image_size"),
+        ("protocols.tiny.data.crop_padding", 10**5, "protocols.tiny.data: crop_padding: expected at most the 8 pixels"),
+        ("protocols.tiny.derivation.draws", 10**9, "protocols.tiny.derivation.draws: input should be less than"),
+        ("protocols.tiny.threads", 10**6, "protocols.tiny.threads: input should be less than or equal to 1024"),
+        ("protocols.lr0;5", {}, "the key 'protocols.lr0;5.data' is missing"),
         ("seeds", [], "seeds: tuple should have at least 1 item"),
         ("baselines.darts", {}, "baselines: 'darts' stands under variants too"),
     ],
@@ -67,6 +96,11 @@ def test_a_mistake_is_one_sentence_with_its_place(path: str, value: Any, sentenc
     assert sentence in str(caught.value)
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_board_without_any_method_is_refused() -> None:
+    with pytest.raises(UserError, match="variants: expected at least one method there or under baselines"):
+        validate(Board, tiny_params(variants={}, baselines={}), where="params.yaml")
 
 
 def test_a_missing_key_is_named() -> None:
