@@ -28,7 +28,7 @@ from harness.board.runner import method_code_hash, run_search
 from harness.images.decoded import IMAGES, decode, write_cached
 from harness.records.record import read_table, run_folder, write_run
 from harness.settings.protocol import load_board
-from harness.tracking.mirror import SyncSummary
+from harness.tracking.summary import SyncSummary
 from harness.tracking.tracked import write_tracked
 from harness.truth.sources import import_truth
 from pipelines.code import CODE

@@ -1,7 +1,6 @@
 """The command `dartsboard`. Everything heavy is imported inside the command that needs it."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -275,15 +274,11 @@ def compare(first: str, second: str, as_json: bool) -> None:
 @main.command()
 def sync() -> None:
     """Bring MLflow to the state of the run records, without duplicates; also while searches run."""
-    from harness.board.lookup import RESULTS, read_results
-    from harness.board.status import searches_in_progress
     from harness.settings.protocol import load_board
-    from harness.tracking.mirror import sync as sync_records
+    from harness.tracking.apart import mirror_project
     from harness.tracking.tracked import write_tracked
 
-    epochs, runs = (read_results(RESULTS, name) if RESULTS.exists() else None for name in ("epochs", "runs"))
-    progress = searches_in_progress()
-    summary = sync_records(load_board(), truth_rows=epochs, final_truth_rows=runs, in_progress=progress)
+    summary = mirror_project(load_board())
     write_tracked(summary)
     click.echo(str(summary))
     sys.exit(1 if summary.message else 0)
@@ -295,11 +290,12 @@ def sync() -> None:
 def ui(host: str, port: int) -> None:
     """Open MLflow on the board: Training runs, chart view, group by variant."""
     from harness.settings.protocol import load_board
-    from harness.tracking.mirror import ui_command
+    from harness.tracking.page import find_page, serve
 
-    command, environment = ui_command(load_board(), host, port)
-    click.echo(f"http://{host}:{port}")
-    sys.exit(subprocess.run(command, env=environment).returncode)
+    page = find_page(load_board(), host, port)
+    for line in page.told:
+        click.echo(line)
+    sys.exit(serve(page))
 
 
 @main.command()

@@ -112,8 +112,6 @@ def _pipeline(board: Board) -> str:
 
 
 def _tracking(board: Board) -> str:
-    from harness.tracking.store import check_usable, find_store
+    from harness.tracking.apart import check_store
 
-    store = find_store(board)
-    check_usable(store, board.tracking.experiment)
-    return f"{masked(store.uri)} answers"
+    return check_store(board)

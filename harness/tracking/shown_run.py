@@ -26,12 +26,16 @@ from harness.records.in_progress import InProgress
 from harness.records.record import Record, read_table
 from harness.settings.protocol import Board
 from harness.space.cell import NONE, SKIP, Cell
+from harness.tracking.summary import run_key
 
 LAYOUT_VERSION = 1
 """Raise it when names or tags below change: the next sync then rebuilds every run."""
 
 KEY_TAG = "dartsboard.key"
 """Tag that names the run, `variant/seed-N`; MLflow's own run ids mean nothing to a record."""
+
+BOARD_TAG = "dartsboard.board"
+"""Tag that names the board whose run it is; a run without it is of a time before the tag, and of whoever finds it."""
 
 COMPLETE_TAG = "dartsboard.complete"
 """Tag that is written last: the digest of what was mirrored. A run without it was cut short."""
@@ -71,11 +75,6 @@ class MirroredRun:
     """What `COMPLETE_TAG` holds in the end; null for a run in progress."""
     folder: Path | None = None
     cell: Cell | None = None
-
-
-def run_key(variant: str, seed: int) -> str:
-    """Return the name of a run in MLflow."""
-    return f"{variant}/seed-{seed}"
 
 
 def record_digest(folder: Path, truth: pd.DataFrame, final_truth: pd.DataFrame) -> str:
@@ -227,6 +226,11 @@ def _truth_columns(rows: pd.DataFrame) -> list[str]:
 def _finite(points: Iterable[Point]) -> list[Point]:
     # A chart has no place for nan, which marks what a method has nothing to say about, nor for inf.
     return [point for point in points if math.isfinite(point.value)]
+
+
+def is_truth(metric: str) -> bool:
+    """Whether a metric comes from the truth, and not from the record."""
+    return metric.startswith(("truth/", "summary/truth_"))
 
 
 def legal_name(name: str) -> str:

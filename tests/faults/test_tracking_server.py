@@ -26,8 +26,8 @@ from harness.board.runner import run_search
 from harness.board.status import searches_in_progress
 from harness.records.record import read_record, run_folder
 from harness.settings.protocol import Board, load_board
-from harness.tracking.mirror import SyncSummary
-from harness.tracking.shown_run import KEY_TAG, mirror_of_record, run_key
+from harness.tracking.shown_run import KEY_TAG, mirror_of_record
+from harness.tracking.summary import SyncSummary, run_key
 from tests.conftest import ROOT, tiny_params, write_params
 from tests.faults.searching import assert_same, finish, kill_after, prepare, result, start
 from tests.harness.tracking.runs import Reader, board_of, counts, quiet_mlflow, synced, write_all
@@ -166,7 +166,7 @@ def test_a_search_that_died_is_marked_and_its_end_follows(server: Server, proxy:
 def test_connections_that_are_cut_lose_nothing_and_double_nothing(
     server: Server, proxy: Proxy, records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.tracking.mirror.METRICS_PER_CALL", 20)  # many calls, so that there is a middle to cut
+    monkeypatch.setattr("harness.tracking.runs.METRICS_PER_CALL", 20)  # many calls, so that there is a middle to cut
     board, random = board_at(proxy, "cut"), np.random.default_rng(0)
     faults: list[Fault] = ["", "cut before", "cut after", "cut inside"]
     proxy.fault = lambda number, path: faults[random.choice(4, p=[0.82, 0.06, 0.06, 0.06])]

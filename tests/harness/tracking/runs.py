@@ -13,8 +13,9 @@ from harness.records.record import Environment, Record, run_folder, write_run
 from harness.settings.protocol import Board
 from harness.space.cell import EDGE_NAMES, OPERATIONS, RESIDUAL
 from harness.testing import TINY_PROTOCOL
-from harness.tracking.mirror import SyncSummary, sync
+from harness.tracking.mirror import sync
 from harness.tracking.store import MLFLOW_SETTINGS
+from harness.tracking.summary import SyncSummary
 
 EPOCHS = 3
 

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
-from harness.tracking.mirror import ui_command
+from harness.tracking.page import find_page
 from tests.harness.tracking.runs import board_of
 
 
@@ -29,7 +29,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self.command, self.environment = ui_command(board_of(), port=self.port, project=folder)
+        self.page = find_page(board_of(), port=self.port, project=folder)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -38,7 +38,9 @@ class Server:
 
     def start(self) -> "Server":
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(self.command, env=self.environment, start_new_session=True, **quiet)
+        self.process = subprocess.Popen(
+            self.page.command, env=self.page.environment, cwd=self.page.folder, start_new_session=True, **quiet
+        )
         for _ in range(600):
             try:
                 urllib.request.urlopen(f"{self.address}/health", timeout=1).close()

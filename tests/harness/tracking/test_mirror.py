@@ -168,7 +168,7 @@ def test_a_sync_that_was_killed_is_completed_without_duplicates(
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr("harness.tracking.mirror.METRICS_PER_CALL", 100)
+        patch.setattr("harness.tracking.runs.METRICS_PER_CALL", 100)
         for name in ("create_run", "log_batch", "log_artifacts", "set_terminated", "set_tag"):
             patch.setattr(MlflowClient, name, dying(getattr(MlflowClient, name)))
         with pytest.raises(Killed):

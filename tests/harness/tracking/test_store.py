@@ -18,7 +18,7 @@ from harness.base.errors import UserError
 from harness.base.masking import masked
 from harness.records.record import run_folder
 from harness.settings.protocol import Board, canonical_json
-from harness.tracking.mirror import ui_command
+from harness.tracking.page import find_page
 from tests.harness.tracking.runs import (
     Reader,
     board_of,
@@ -90,7 +90,7 @@ def test_a_corrupt_store_is_reported_put_aside_and_built_anew(
     for name in ("mlflow.db-journal", "mlflow.db-wal", "mlflow.db-damaged-1"):
         (project / name).write_bytes(b"left from something else")
     with pytest.raises(UserError, match=r"is damaged .*: dartsboard sync puts it aside and builds it anew"):
-        ui_command(board_of(), port=free_port(), project=project)
+        find_page(board_of(), port=free_port(), project=project)
     assert database.read_bytes() == content
     summary = synced(project)
     assert (counts(summary), summary.message) == ({"created": 1}, "")
@@ -162,7 +162,7 @@ def test_a_store_that_mlflow_does_not_have_is_refused(tmp_path: Path, uri: str) 
         ("http://host:5000", "http://host:5000"),
         ("https://user:p@ss/w:rd@host/x failed", "https://***@host/x failed"),
         ("https://token@host", "https://***@host"),
-        ("postgresql+psycopg2://a:b@h/db?password=c&x=1", "postgresql+psycopg2://***@h/db?password=***&x=1"),
+        ("postgresql+psycopg2://a:b@h/db?password=c&x=1", "postgresql+psycopg2://***@h/db?***"),
         ("sqlite:////a/b.db", "sqlite:////a/b.db"),
     ],
 )
@@ -193,12 +193,12 @@ def test_the_ui_serves_the_store_to_this_machine_alone_and_a_server_can_be_synce
     write_all(project)
     synced(project)
     server = Server(project)
-    assert server.command[server.command.index("--host") + 1] == "127.0.0.1"
+    assert server.page.command[server.page.command.index("--host") + 1] == "127.0.0.1"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UserError, match="cannot be used"):
-            ui_command(board_of(), port=taken.getsockname()[1], project=project)
+            find_page(board_of(), port=taken.getsockname()[1], project=project)
     try:
         server.start()
         _sync_to(server, project)
@@ -219,7 +219,7 @@ def _sync_to(server: Server, project: Path) -> None:
         board_of(server.address).model_dump() | {"tracking": {"uri": server.address, "experiment": "remote"}}
     )
     with pytest.raises(UserError, match=re.escape(f"is a server already: open {server.address}")):
-        ui_command(board, port=free_port(), project=project)
+        find_page(board, port=free_port(), project=project)
     elsewhere = project / "elsewhere"
     write_all(elsewhere)
     summary = synced(elsewhere, board)
