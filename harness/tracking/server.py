@@ -73,6 +73,7 @@ def cap_answers() -> None:
     MLflow makes its own sessions and reads answers whole, so the one place that all of them pass is changed.
     """
     from requests.adapters import HTTPAdapter
+    from urllib3.response import HTTPResponse
 
     send = HTTPAdapter.send
 
@@ -83,6 +84,7 @@ def cap_answers() -> None:
         return response
 
     HTTPAdapter.send = capped  # type: ignore[assignment, method-assign]
+    HTTPResponse.drain_conn = HTTPResponse.close  # type: ignore[method-assign]  # before another try it reads to the end
 
 
 def _read(response: Any) -> None:
