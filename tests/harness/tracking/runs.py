@@ -165,5 +165,5 @@ class Reader:
         return {file.path for file in self.client.list_artifacts(run.info.run_id)}
 
 
-def reader_of(project: Path) -> Reader:
-    return Reader(f"sqlite:///{project}/mlflow.db")
+def reader_of(project: Path, uri: str | None = None) -> Reader:
+    return Reader(uri or f"sqlite:///{project}/mlflow.db")
