@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.records.in_progress import InProgress
 from harness.records.record import Environment, Record, run_folder, write_run
 from harness.settings.protocol import Board
 from harness.space.cell import EDGE_NAMES, OPERATIONS, RESIDUAL
@@ -122,6 +123,11 @@ def truth_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     epochs["truth/cifar100/test"] = np.nan
     return epochs, pd.DataFrame([{"variant": "darts", "seed": 0, "truth/cifar10/test": 93.5}])
+
+
+def in_progress(epochs: int, alive: bool, fingerprint: str = "darts-0") -> InProgress:
+    alpha = alpha_table(0)
+    return InProgress("darts", 0, fingerprint, alive, epochs_table(0, epochs), alpha[alpha["epoch"] <= epochs])
 
 
 def synced(project: Path, board: Board | None = None, **arguments: Any) -> SyncSummary:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.records.in_progress import InProgress
 from harness.records.record import run_folder, write_run
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from harness.tracking.shown_run import COMPLETE_TAG, legal_name
@@ -19,6 +18,7 @@ from tests.harness.tracking.runs import (
     board_of,
     counts,
     epochs_table,
+    in_progress,
     reader_of,
     record_of,
     synced,
@@ -244,11 +244,6 @@ def test_a_deleted_experiment_comes_back(project: Path) -> None:
 
 
 # Searches in progress
-
-
-def in_progress(epochs: int, alive: bool, fingerprint: str = "darts-0") -> InProgress:
-    alpha = alpha_table(0)
-    return InProgress("darts", 0, fingerprint, alive, epochs_table(0, epochs), alpha[alpha["epoch"] <= epochs])
 
 
 def test_a_search_is_followed_from_its_first_epoch_to_its_record(project: Path) -> None:
