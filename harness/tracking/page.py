@@ -1,6 +1,7 @@
 """MLflow's page on the board: where it listens, whom it answers, and that it ends with the command that serves it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -72,7 +73,8 @@ def find_page(board: Board, host: str = "127.0.0.1", port: int = 5000, project: 
 def _listening_address(host: str, port: int) -> str:
     """Return the number of the address that a host's name stands for, after a look whether one can listen there."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM) if host.strip() else []
+        # Some systems take `*` for an address as well; to the server's list of names it means everybody.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM) if re.fullmatch(r"[\w.:%-]+", host) else []
     except (OSError, ValueError, TypeError):  # the last two for what is no name of a host at all
         found = []
     if not found:
