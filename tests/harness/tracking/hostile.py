@@ -242,5 +242,4 @@ WRONG_ANSWERS: dict[str, Behaviour] = {
     "a last answer that never comes": like_mlflow(set_tag=never_answers),
     "a page that floods": like_mlflow(search=floods_body),
     "html": like_mlflow(search=says(b"<html>" * 1000)),
-    "nothing": like_mlflow(search=says(b"")),
 }
