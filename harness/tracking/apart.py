@@ -1,10 +1,11 @@
 """The mirror in a process of its own: whatever a tracking server does to it, it ends in one sentence and in time.
 
 MLflow's client waits as long as a server keeps talking, and keeps in memory all that it says. So the process that
-speaks with a server tells of each step, and is ended when the next one does not come: a step may take `STEP_SECONDS`,
-steps together `RUN_SECONDS` for each run that was mirrored, and a run with many points longer in proportion.
+speaks with a server tells of each step, and is ended when the next one does not come. So it is progress that counts:
+however many runs there are, a server that takes them is not cut off.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -19,27 +20,30 @@ from harness.base.processes import follow_parent
 from harness.settings.protocol import Board
 from harness.tracking.server import cap_answers, unreachable
 from harness.tracking.store import Store, check_usable, find_store, load_mlflow
-from harness.tracking.summary import OnStep, SyncSummary
+from harness.tracking.summary import OnStep, Step, SyncSummary
 
 Result = TypeVar("Result")
 
 STEP_SECONDS = 30
-"""The longest time in which nothing is mirrored."""
+"""The longest time for a step: to open the store, or to mirror one run."""
+
+LIST_SECONDS = 60
+"""The time to list all runs of the experiment, those of other boards too."""
 
 RUN_SECONDS = 10
-"""What every run is allowed on the average; a healthy server takes half a second."""
+"""What a run may take on the average; a healthy server takes half a second."""
 
 POINTS_A_SECOND = 500
-"""The pace below which a server counts as dead while it takes many points."""
+"""A run with many points may take longer: so long as at this pace."""
 
 SUMMARY_SECONDS = 1
 """How often the mirroring process says in full what it has done."""
 
 
-class _Step(NamedTuple):
+class _Told(NamedTuple):
     """What the mirroring process says before each step."""
 
-    points: int
+    step: Step
     so_far: SyncSummary | None
 
 
@@ -104,7 +108,7 @@ def _check(board: Board, on_step: OnStep) -> str:
 
     store = find_store(board)
     load_mlflow()
-    on_step(SyncSummary(store.shown), 0)
+    on_step(SyncSummary(store.shown), Step("open"))
     with memory_limited(0):
         check_usable(store, board.tracking.experiment)
     return f"{store.shown} answers"
@@ -152,21 +156,23 @@ class _Watched(Generic[Result]):
         value: Result = message.value
         return value
 
-    def _next(self) -> _Step | _Answer:
+    def _next(self) -> _Told | _Answer:
         left = None if self._deadline == math.inf else max(0.0, self._deadline - time.monotonic())
         try:
             if self._channel.poll(left):
-                message: _Step | _Answer = self._channel.recv()
+                message: _Told | _Answer = self._channel.recv()
                 return message
         except (EOFError, OSError):
             raise _GivenUpError(f"the mirror in {self._store.shown} stopped (its process died): try again") from None
         raise _GivenUpError(unreachable(self._store.shown, "no answer in time"))
 
-    def _allow(self, step: _Step) -> None:
-        self.so_far = step.so_far or self.so_far
+    def _allow(self, told: _Told) -> None:
+        self.so_far = told.so_far or self.so_far
         if self._store.database is None:  # a file waits for nobody but other processes of the user's
-            latest = time.monotonic() + STEP_SECONDS
-            self._deadline = min(latest, self._deadline + RUN_SECONDS) + step.points / POINTS_A_SECOND
+            run = RUN_SECONDS + told.step.points / POINTS_A_SECOND
+            seconds = {"open": STEP_SECONDS, "list": LIST_SECONDS, "run": run}[told.step.kind]
+            # What quick steps have left is for slow ones, up to a limit.
+            self._deadline = min(self._deadline + seconds, time.monotonic() + max(STEP_SECONDS, seconds))
 
 
 # The mirroring process
@@ -175,14 +181,15 @@ class _Watched(Generic[Result]):
 def _work(channel: Connection, function: Callable[[Board, OnStep], object], board: Board) -> None:
     follow_parent()
     cap_answers()
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it shows tracebacks of what is odd in an answer
     told = -math.inf
 
-    def on_step(summary: SyncSummary, points: int) -> None:
+    def on_step(summary: SyncSummary, step: Step) -> None:
         nonlocal told
         in_full = time.monotonic() > told + SUMMARY_SECONDS
         if in_full:
             told = time.monotonic()
-        channel.send(_Step(points, summary if in_full else None))
+        channel.send(_Told(step, summary if in_full else None))
 
     try:
         answer: object = function(board, on_step)

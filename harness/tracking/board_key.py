@@ -3,8 +3,9 @@
 import platform
 import secrets
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from harness.base.files import STATE, whole_file
 
@@ -16,7 +17,7 @@ class _BoardFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    key: str
+    key: Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")]
     inode: int
     host: str
     folder: str

@@ -24,7 +24,7 @@ from harness.tracking.shown_run import (
     record_digest,
 )
 from harness.tracking.store import exclusive, find_store, load_mlflow, open_experiment
-from harness.tracking.summary import OnStep, SyncSummary, nobody, run_key
+from harness.tracking.summary import OnStep, Step, SyncSummary, nobody, run_key
 
 
 def sync(
@@ -55,14 +55,14 @@ def sync(
     """
     store = find_store(board, project)
     summary = SyncSummary(store.shown, page=store.page)
-    if board.tracking.uri is None and os.environ.get("MLFLOW_TRACKING_URI"):
+    if not board.tracking.uri and os.environ.get("MLFLOW_TRACKING_URI"):
         summary.remark("MLFLOW_TRACKING_URI counts for nothing here: set tracking.uri in params.yaml")
     progress = {run_key(search.variant, search.seed): search for search in in_progress}
     records = _Records(board, runs_root, _rows_by_run(truth_rows), _rows_by_run(final_truth_rows), progress)
     try:
         load_mlflow()
         with exclusive(store):
-            on_step(summary, 0)
+            on_step(summary, Step("open"))
             store.check_reachable()
             if store.database is not None:
                 summary.remark(put_aside_if_damaged(store.database, store.is_own))
@@ -118,7 +118,8 @@ def _rows_by_run(rows: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
 
 
 def _mirror_board(records: _Records, mirror: Mirror, summary: SyncSummary, on_step: OnStep) -> None:
-    existing = mirror.existing_runs()
+    on_step(summary, Step("list"))
+    existing = mirror.existing_runs({run_key(variant, seed) for variant, seed in records.board.runs})
     problems = []
     for variant, seed in records.board.runs:
         key = run_key(variant, seed)
@@ -129,16 +130,15 @@ def _mirror_board(records: _Records, mirror: Mirror, summary: SyncSummary, on_st
             problems.append(str(error))
             summary.count("failed")
             continue
-        on_step(summary, len(wanted.points) if isinstance(wanted, MirroredRun) else 0)
+        on_step(summary, Step("run", len(wanted.points) if isinstance(wanted, MirroredRun) else 0))
         if wanted is not None:
             if isinstance(wanted, MirroredRun):
                 mirror.store.check_reachable()  # one that got slow meanwhile would take minutes for every run
             outcome, summary.run_ids[key] = mirror.put(wanted, found)
             summary.count(outcome)
     alive = {key for key, search in records.progress.items() if search.alive}
-    own = {run_key(variant, seed) for variant, seed in records.board.runs}
-    for key in (own & existing.keys()) - summary.run_ids.keys() - alive:
-        on_step(summary, 0)
+    for key in existing.keys() - summary.run_ids.keys() - alive:
+        on_step(summary, Step("run"))
         for run in existing[key]:
             mirror.mark_dead(run)
     if mirror.keeps_files_here:

@@ -38,15 +38,15 @@ class Mirror:
         """Whether this board may change or delete a run."""
         return self.store.is_own or run.data.tags.get(BOARD_TAG, self.key) == self.key
 
-    def existing_runs(self) -> dict[str, list[Any]]:
-        """Return all mirrored runs of the experiment by their keys, this board's before those of others."""
+    def existing_runs(self, keys: set[str]) -> dict[str, list[Any]]:
+        """Return the mirrored runs of the experiment that bear these keys, this board's before those of others."""
         runs: dict[str, list[Any]] = {}
         token = None
         while True:
             page = self.client.search_runs([self.experiment], max_results=RUNS_PER_PAGE, page_token=token)
             for run in page:
-                if KEY_TAG in run.data.tags:
-                    runs.setdefault(run.data.tags[KEY_TAG], []).append(run)
+                if (key := run.data.tags.get(KEY_TAG)) in keys:
+                    runs.setdefault(key, []).append(run if self.is_mine(run) else _lighter(run))
             token = page.token
             if not token:
                 return {key: sorted(found, key=self.is_mine, reverse=True) for key, found in runs.items()}
@@ -61,12 +61,12 @@ class Mirror:
             self._delete(found, kept)
             if self.is_mine(kept) and not self.store.is_own and BOARD_TAG not in kept.data.tags:
                 self.client.set_tag(kept.info.run_id, BOARD_TAG, self.key)
-            return "skipped", kept.info.run_id
+            return "skipped", _checked_id(kept)
         kept, logged = self._continued(wanted, found)
         self._delete(found, kept)
         missing = [point for point in wanted.points if (point.name, point.step) not in logged]
         if kept is not None and wanted.digest is None and not missing and kept.info.status == wanted.status:
-            return "skipped", kept.info.run_id
+            return "skipped", _checked_id(kept)
         tags = {**wanted.tags, BOARD_TAG: self.key}
         identity = {name: tags[name] for name in (KEY_TAG, BOARD_TAG, "fingerprint")}
         run = kept or self.client.create_run(
@@ -161,6 +161,14 @@ class Mirror:
             return None
         writer: Callable[[str], None] = get_artifact_repository(place, tracking_uri=self.store.uri).log_artifacts
         return writer
+
+
+def _lighter(run: Any) -> Any:
+    """Return what counts of a run of another board: there may be many, and each has hundreds of values."""
+    from mlflow.entities import Run, RunData, RunTag
+
+    tags = [RunTag(name, text) for name, text in run.data.tags.items() if name in (KEY_TAG, BOARD_TAG, COMPLETE_TAG)]
+    return Run(run.info, RunData(tags=tags))
 
 
 def _checked_id(run: Any) -> str:

@@ -93,7 +93,7 @@ def find_store(board: Board, project: Path = Path()) -> Store:
     Raises:
         UserError: MLflow has no such kind of store, or no such experiment can be in it.
     """
-    project, uri = project.resolve(), board.tracking.uri
+    project, uri = project.resolve(), board.tracking.uri or None
     scheme = "sqlite" if uri is None else uri.partition(":")[0].partition("+")[0]
     if scheme in (*SERVERS, *DATABASES) and uri is not None:
         _check_experiment(board.tracking.experiment)
@@ -116,7 +116,7 @@ def find_store(board: Board, project: Path = Path()) -> Store:
 
 def _no_store(uri: str, reason: str = "") -> UserError:
     return UserError(
-        f"params.yaml: tracking.uri: {masked_address(uri)!r} is no store of MLflow{reason}, "
+        f"params.yaml: tracking.uri: {quoted(masked_address(uri), 200)} is no store of MLflow{reason}, "
         "expected null, http(s)://HOST:PORT or sqlite:///FILE"
     )
 

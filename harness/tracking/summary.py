@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Outcome = Literal["created", "continued", "replaced", "skipped", "failed"]
 
@@ -57,9 +57,18 @@ class SyncSummary:
         return f"MLflow ({self.uri}): {self.message or told}" + (f"; {self.note}" if self.note else "")
 
 
-OnStep = Callable[[SyncSummary, int], None]
-"""Called before each step in which a store is asked: what was done so far, how many points are written next."""
+class Step(NamedTuple):
+    """What is done next with a store, which may take as long as it has to."""
+
+    kind: Literal["open", "list", "run"]
+    """The store is opened, all its runs are listed, or one run is mirrored."""
+    points: int = 0
+    """Of the run, to be written or compared."""
 
 
-def nobody(summary: SyncSummary, points: int) -> None:
+OnStep = Callable[[SyncSummary, Step], None]
+"""Called before each step with what was done so far."""
+
+
+def nobody(summary: SyncSummary, step: Step) -> None:
     """Listen to no step."""

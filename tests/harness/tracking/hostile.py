@@ -150,6 +150,10 @@ def asks_to_wait(connection: socket.socket, path: str) -> None:
     connection.sendall(head("503 Service Unavailable", "Retry-After: 3600", "Content-Length: 0"))
 
 
+def speaks_odd_headers(connection: socket.socket, path: str) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nno colon\r\n\x80\xff: \r\n: \r\nContent-Length: -5\r\n\r\n<html>")
+
+
 def speaks_no_http(connection: socket.socket, path: str) -> None:
     connection.sendall(b"\x00\xff" * 1000)
 
@@ -215,6 +219,7 @@ HOSTILE_FROM_THE_START: dict[str, Behaviour] = {
         continues_for_ever,
         redirects_to_itself,
         asks_to_wait,
+        speaks_odd_headers,
         speaks_no_http,
     )
 }
