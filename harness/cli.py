@@ -1,6 +1,7 @@
 """The command `dartsboard`. Everything heavy is imported inside the command that needs it."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,6 +248,8 @@ def plan(slots: int, price: float | None, measure: bool, as_json: bool) -> None:
     from harness.board import plan as planning
     from harness.settings.protocol import load_board
 
+    if price is not None and not math.isfinite(price):
+        raise UserError("--price: expected a number")
     plans = planning.plan_boards(load_board(), slots, price, measure)
     if as_json:
         _print([entry.as_json() for entry in plans], as_json)

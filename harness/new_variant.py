@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from string import Template
 
+import harness.api
 from harness.base.errors import UserError
 from harness.base.files import whole_file
+from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search import registry
 from harness.settings.project import add_variant
 from harness.settings.protocol import load_board
@@ -94,6 +96,8 @@ None found.
 """)
 
 SETTINGS = {"temperature": 2.0}
+TAKEN = {"Field", "Tensor", *harness.api.__all__}
+"""Names that a method's file or its test may import."""
 
 
 def new_variant(name: str) -> list[Path]:
@@ -104,12 +108,13 @@ def new_variant(name: str) -> list[Path]:
             everything is as it was.
     """
     module = name.replace("-", "_")
-    _check_name(name, module)
+    class_name = "".join(part.capitalize() for part in name.split("-"))
+    _check_name(name, module, class_name)
     load_board()
     words = {
         "name": name,
         "module": module,
-        "class_name": "".join(part.capitalize() for part in name.split("-")),
+        "class_name": class_name,
         "title": name.replace("-", " ").capitalize(),
         "year": str(datetime.datetime.now(tz=datetime.UTC).year),
     }
@@ -136,10 +141,14 @@ def new_variant(name: str) -> list[Path]:
     return [*files, Path("params.yaml")]
 
 
-def _check_name(name: str, module: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
+def _check_name(name: str, module: str, class_name: str) -> None:
+    pattern = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)
+    if not pattern or not METHOD_NAME.fullmatch(name) or keyword.iskeyword(module):
         raise UserError(
-            f"{name!r} is no name for a variant, expected small letters, digits and hyphens, like my-variant"
+            f"{name!r} is no name for a variant, expected at most {LONGEST_NAME} small letters, digits and hyphens, "
+            "like my-variant"
         )
+    if keyword.iskeyword(class_name) or class_name in TAKEN:
+        raise UserError(f"{name!r} would be the class {class_name}, which means something else: choose another name")
     if name in registry.methods():
         raise UserError(f"there is a method named {name!r} already: choose another name")

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from harness.base.errors import UserError
 from reports.figures.picture import Picture
@@ -47,9 +48,14 @@ def write_report(output: Path, pages: dict[str, str], shown: Iterable[Table], pi
 
 
 def _write_table(folder: Path, table: Table) -> None:
-    table.data.to_csv(folder / f"{table.name}.csv", index=False)
+    table.data.map(_no_formula).to_csv(folder / f"{table.name}.csv", index=False)
     (folder / f"{table.name}.md").write_text(to_markdown(table), encoding="utf-8")
     (folder / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
+
+
+def _no_formula(value: Any) -> Any:
+    """Return a text that a spreadsheet would run as one that it shows, all else as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "@", "\t", "\r")) else value
 
 
 def _replace(staging: Path, output: Path, pages: list[str]) -> None:

@@ -339,6 +339,36 @@ class TestStatusAndPrune:
         assert succeeds("prune") == "removed runs/random-search/seed-1\n"
         assert [path.name for path in (board / "runs" / "random-search").iterdir()] == ["seed-0"]
 
+    def test_prune_leaves_what_is_no_run_of_the_project(self, board: Path, tmp_path_factory: Any) -> None:
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "seed-7"
+        succeeds("search", "random-search", "--seed", "0")
+        runs = board / "runs"
+        shutil.copytree(runs / "random-search" / "seed-0", elsewhere)
+        (runs / "linked").symlink_to(elsewhere.parent)
+        (runs / "random-search" / "seed-7").symlink_to(elsewhere)
+        (runs / "random-search" / "seed-9").write_text("a note")
+        for name in ("seed-0-backup", "seed-00"):
+            shutil.copytree(runs / "random-search" / "seed-0", runs / "random-search" / name)
+        (runs / "darts" / "seed-5").mkdir(parents=True)
+        (runs / "darts" / "seed-5" / "thesis.txt").write_text("mine")
+        before = sorted(board.rglob("*"))
+        assert succeeds("prune") == "nothing to remove\n"
+        assert sorted(board.rglob("*")) == before
+        assert sorted(path.name for path in elsewhere.iterdir()) == sorted(
+            path.name for path in (runs / "random-search" / "seed-0").iterdir()
+        )
+
+    def test_a_folder_that_holds_more_than_runs_stays(self, board: Path) -> None:
+        succeeds("search", "random-search", "--seed", "1")
+        (board / "runs" / "random-search" / "notes.txt").write_text("mine")
+        write_params(board, tiny_params(seeds=[0]))
+        assert succeeds("prune") == "removed runs/random-search/seed-1\n"
+        assert [path.name for path in (board / "runs" / "random-search").iterdir()] == ["notes.txt"]
+
+    @pytest.mark.parametrize("price", ["nan", "inf"])
+    def test_a_price_is_a_number(self, board: Path, price: str) -> None:
+        assert fails("plan", "--price", price) == "--price: expected a number"
+
 
 class TestOtherCommands:
     def test_variants(self) -> None:

@@ -1,7 +1,9 @@
 """What the board holds: which runs are done, stale, failed, running or missing; and what it no longer wants."""
 
+import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -82,7 +84,7 @@ def searches_in_progress() -> list[InProgress]:
 def unwanted(board: Board) -> list[Path]:
     """Return the run folders that the board does not name, and checkpoints that no run of it can resume from."""
     wanted = {run_folder(name, seed) for name, seed in board.runs}
-    folders = [path for path in sorted(RUNS.glob("*/seed-*")) if path not in wanted]
+    folders = [path for path in sorted(RUNS.glob("*/seed-*")) if path not in wanted and _is_a_run(path)]
     resumable = {
         fingerprint(board, name, seed) for name in board.variants for seed in board.seeds if not is_running(name, seed)
     }
@@ -94,9 +96,17 @@ def unwanted(board: Board) -> list[Path]:
     return folders + stale
 
 
+def _is_a_run(path: Path) -> bool:
+    """Whether this is a folder that a run wrote, by its name and by what it holds, and not behind a link."""
+    named = re.fullmatch(r"seed-(0|[1-9]\d*)", path.name) is not None
+    real = not path.is_symlink() and not path.parent.is_symlink()
+    return named and real and (path / "record.json").is_file() and (path / "epochs.parquet").is_file()
+
+
 def remove(paths: list[Path]) -> None:
     """Remove folders, and the variant's folder with its last run."""
     for path in paths:
         shutil.rmtree(path)
-        if path.parent.parent == RUNS and not list(path.parent.glob("seed-*")):
-            shutil.rmtree(path.parent)
+        if path.parent.parent == RUNS:
+            with suppress(OSError):  # it holds something else
+                path.parent.rmdir()

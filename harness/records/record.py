@@ -27,7 +27,8 @@ READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
 """Version 1 had no checksums, version 2 did not tell threads and determinism."""
 RUNS = Path("runs")
 CHECKSUMS = "checksums.json"
-METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}")
+LONGEST_NAME = 60
+METHOD_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9-]{{0,{LONGEST_NAME - 1}}}")
 """What a variant or a baseline may be called: the name of a folder, and of nothing outside it."""
 
 Status = Literal["done", "failed", "diverged", "stopped"]
@@ -183,7 +184,7 @@ def read_record(folder: Path) -> Record:
     path = folder / "record.json"
     content = _read_json(path)
     check_version(path, content.get("schema_version"), READABLE_VERSIONS, again="run the search again")
-    if content["schema_version"] > 1:
+    if content["schema_version"] > 1 or (folder / CHECKSUMS).exists():  # damage, too, can make a record an older one
         _verify(path)
     return validate(Record, content, where=str(path))
 

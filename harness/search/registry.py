@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.base.errors import UserError, did_you_mean, quoted
-from harness.records.record import METHOD_NAME
+from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
 from harness.settings.protocol import Board, Settings, validate
@@ -33,7 +33,7 @@ def methods() -> dict[str, Method]:
                 continue
             if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
                 where = f"{module.__name__}: the method {method.__name__} is named {quoted(method.name)}"
-                raise UserError(f"{where}, expected letters, digits and hyphens")
+                raise UserError(f"{where}, expected at most {LONGEST_NAME} letters, digits and hyphens")
             if method.name in found and found[method.name] is not method:
                 where = f"{found[method.name].__module__} and {module.__name__}"
                 raise UserError(f"two methods are named {method.name!r}: {where}")

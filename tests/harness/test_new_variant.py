@@ -67,10 +67,15 @@ def test_it_writes_a_file_that_runs_its_test_its_page_and_its_settings(
     [
         ("darts", "there is a method named 'darts' already: choose another name"),
         ("random-search", "there is a method named 'random-search' already: choose another name"),
-        ("My Variant", "'My Variant' is no name for a variant, expected small letters, digits and hyphens"),
+        ("My Variant", "'My Variant' is no name for a variant, expected at most 60 small letters, digits and hyphens"),
         ("../escape", "'../escape' is no name for a variant"),
         ("my_variant", "'my_variant' is no name for a variant"),
         ("class", "'class' is no name for a variant"),
+        ("a" * 61, f"{'a' * 61!r} is no name for a variant, expected at most 60 small letters, digits and hyphens"),
+        ("none", "'none' would be the class None, which means something else: choose another name"),
+        ("true", "'true' would be the class True"),
+        ("phase", "'phase' would be the class Phase"),
+        ("tensor", "'tensor' would be the class Tensor"),
         ("page-only", "docs/variants/page-only.md exists already: choose another name"),
     ],
 )

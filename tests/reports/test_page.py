@@ -20,8 +20,9 @@ from reports.page import _check_keys, _check_names, build_report
 from reports.results import load_results
 from reports.section import Section
 from reports.tables.runs import runs_table
+from reports.tables.table import Table
 from reports.topics.runs import about_links
-from reports.write import write_report
+from reports.write import _write_table, write_report
 from tests.conftest import ROOT
 from tests.reports.figures.test_picture import dot
 from tests.reports.hostile import PLACES, Foreign, poisoned
@@ -326,3 +327,13 @@ def test_dvc_runs_the_report_again_after_a_change_of_any_of_its_modules():
     parts = {f"reports/{path.name}" for path in (ROOT / "reports").iterdir() if not path.name.startswith(("_", "."))}
     assert named == parts - {stage["outs"][0]}
     assert "harness/statistics" in stage["deps"]
+
+
+@pytest.mark.parametrize("text", ['=HYPERLINK("http://x")', "+1+1", "@SUM(A1)", "\t=1"])
+def test_no_cell_of_a_table_is_run_by_a_spreadsheet(text: str, tmp_path: Path):
+    data = pd.DataFrame({"reason": [text, "plain"], "value": [-1.5, 2.0]})
+    table = Table("reasons", "Reasons", ["reason", "value"], [("", [])], data)
+    _write_table(tmp_path, table)
+    read = pd.read_csv(tmp_path / "reasons.csv")
+    assert list(read["reason"]) == [f"'{text}", "plain"]
+    assert list(read["value"]) == [-1.5, 2.0]

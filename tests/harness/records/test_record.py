@@ -53,6 +53,13 @@ def test_any_damage_is_one_sentence(folder: Path, name: str, damage: Callable[[P
     assert "\n" not in str(caught.value)
 
 
+def test_a_record_that_calls_itself_older_is_compared_with_its_checksum_too(folder: Path) -> None:
+    path = folder / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 1, "cell": None}))
+    with pytest.raises(UserError, match="is damaged: its content is not what the run wrote"):
+        read_record(folder)
+
+
 def test_what_was_written_is_read(folder: Path) -> None:
     assert read_record(folder) == record_of("darts", 0)
     pd.testing.assert_frame_equal(read_table(folder, "epochs"), epochs_table(0))
