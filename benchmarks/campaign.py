@@ -287,7 +287,7 @@ def link_images(source: Path, settings: "DataSettings", output: Path) -> None:
     """
     from harness.base.errors import UserError
     from harness.images.decoded import DESCRIPTION_FILE, IMAGES
-    from harness.settings.protocol import content_hash
+    from harness.settings.validation import content_hash
 
     images = source.resolve()
     if not (images / DESCRIPTION_FILE).exists():
@@ -312,7 +312,8 @@ def read_truth(options: argparse.Namespace) -> "Truth | None":
     Raises:
         UserError: it is missing or damaged, or lacks a column that is named.
     """
-    from harness.settings.protocol import TruthSettings, validate
+    from harness.settings.protocol import TruthSettings
+    from harness.settings.validation import validate
     from harness.truth.sources import import_table, parse_columns
 
     if options.truth is None:

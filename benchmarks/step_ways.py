@@ -25,7 +25,8 @@ from harness.networks.mixed_cell import MixedCell
 from harness.networks.supernet import Supernet, SupernetSpec
 from harness.search.loop import DTYPES, Search
 from harness.search.variant import Variant
-from harness.settings.protocol import Protocol, validate
+from harness.settings.protocol import Protocol
+from harness.settings.validation import validate
 from harness.space.cell import CONV1, CONV3, EDGES, Shape
 from variants.darts import Darts
 

@@ -77,7 +77,8 @@ def import_truth(
     """Import true accuracies from KIND at PATH, and make params.yaml name them."""
     from harness.fleet import dvc_stages
     from harness.settings import project
-    from harness.settings.protocol import PARAMS_FILE, read_yaml
+    from harness.settings.protocol import PARAMS_FILE
+    from harness.settings.validation import read_yaml
     from harness.truth.sources import import_truth as import_source
     from harness.truth.table import TRUTH_FILE
 
@@ -94,7 +95,8 @@ def import_truth(
 
 
 def _truth_settings(kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...]) -> "TruthSettings":
-    from harness.settings.protocol import TruthSettings, validate
+    from harness.settings.protocol import TruthSettings
+    from harness.settings.validation import validate
     from harness.truth.sources import parse_columns
 
     content = {"source": kind, "path": path, "cell_column": cell_column, "columns": parse_columns(columns)}

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.base.files import STATE, whole_file
 from harness.board.search_size import cost_settings, image_form
 from harness.search import registry
-from harness.settings.protocol import Board, Protocol, content_hash
+from harness.settings.protocol import Board, Protocol
+from harness.settings.validation import content_hash
 
 if TYPE_CHECKING:
     from harness.images.batches import Batch, SearchData

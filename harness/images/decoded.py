@@ -22,7 +22,8 @@ from harness.base.files import whole_folder
 from harness.base.versions import check_version
 from harness.images.sources import ImageSet, Source, read_source
 from harness.images.split import split_images
-from harness.settings.protocol import DataSettings, content_hash, validate
+from harness.settings.protocol import DataSettings
+from harness.settings.validation import content_hash, validate
 
 if TYPE_CHECKING:  # a search reads decoded images, and needs no Pillow
     from PIL.Image import Image

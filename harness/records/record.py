@@ -19,8 +19,8 @@ from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.files import file_checksum, whole_folder
 from harness.base.parquet import read_parquet, write_parquet
 from harness.base.versions import check_version
-from harness.settings.protocol import validate
 from harness.settings.strategy import Strategy
+from harness.settings.validation import validate
 
 SCHEMA_VERSION = 3
 READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)

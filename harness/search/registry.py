@@ -12,7 +12,8 @@ from harness.base.errors import UserError, did_you_mean, quoted
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
-from harness.settings.protocol import Board, Settings, validate
+from harness.settings.protocol import Board, Settings
+from harness.settings.validation import validate
 
 ENTRY_POINT_GROUP = "dartsboard.variants"
 

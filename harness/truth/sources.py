@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from harness.base.collector import collector_paused
 from harness.base.errors import UserError, did_you_mean, quoted
 from harness.base.files import file_checksum
-from harness.settings.protocol import AccuracyColumn, TruthSettings, validate
+from harness.settings.protocol import AccuracyColumn, TruthSettings
+from harness.settings.validation import validate
 from harness.space.cell import CELL_COUNT, CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
 from harness.truth.checks import build_truth
 from harness.truth.nas_bench_201 import import_nas_bench_201

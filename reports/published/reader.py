@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.base.errors import UserError
-from harness.settings.protocol import validate
+from harness.settings.validation import validate
 from harness.truth.table import REPORT_COLUMNS
 
 PUBLISHED_FILE = Path(__file__).with_name("published.csv")

@@ -18,7 +18,8 @@ import pandas as pd
 from harness.board.lookup import CELL_MEASURES
 from harness.records.record import EPOCH_COLUMNS
 from harness.search.diagnostics import flips, mixture_measures
-from harness.settings.protocol import Board, validate
+from harness.settings.protocol import Board
+from harness.settings.validation import validate
 from harness.space.cell import (
     ALL_CONV3,
     ALL_SKIP,

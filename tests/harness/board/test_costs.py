@@ -14,7 +14,8 @@ from harness.board.search_size import same_cost, steps_per_epoch
 from harness.cli import main
 from harness.records import record
 from harness.records.record import read_record, read_table, run_folder
-from harness.settings.protocol import Board, Protocol, load_board, validate
+from harness.settings.protocol import Board, Protocol, load_board
+from harness.settings.validation import validate
 from harness.testing import TINY_PROTOCOL
 from tests.conftest import ROOT
 

@@ -18,7 +18,8 @@ from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
 from harness.networks.supernet import EVERY_OPERATION, twice_differentiable
 from harness.search.loop import Search
 from harness.search.variant import Rebuild, Variant
-from harness.settings.protocol import NetworkSettings, validate
+from harness.settings.protocol import NetworkSettings
+from harness.settings.validation import validate
 from harness.testing import TINY_PROTOCOL, first_step, tiny_search
 from variants.darts import Darts
 from variants.p_darts import PDarts

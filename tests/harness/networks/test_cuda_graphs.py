@@ -21,7 +21,8 @@ from harness.search import registry
 from harness.search.baseline import Baseline
 from harness.search.loop import Search
 from harness.search.variant import Rebuild, Variant
-from harness.settings.protocol import NetworkSettings, load_board, validate
+from harness.settings.protocol import NetworkSettings, load_board
+from harness.settings.validation import validate
 from harness.testing import TINY_PROTOCOL, tiny_search
 from tests.conftest import tiny_params, write_params
 from tests.harness.networks.recorded_graphs import Recorders

@@ -2,7 +2,8 @@ import pytest
 
 from harness.base.errors import UserError
 from harness.search import registry
-from harness.settings.protocol import Board, validate
+from harness.settings.protocol import Board
+from harness.settings.validation import validate
 from harness.testing import TINY_PROTOCOL
 from tests.conftest import tiny_params
 

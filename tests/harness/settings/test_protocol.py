@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from harness.base.errors import UserError
-from harness.settings.protocol import Board, Protocol, canonical_json, content_hash, load_board, validate
+from harness.settings.protocol import Board, Protocol, load_board
+from harness.settings.validation import canonical_json, content_hash, validate
 from harness.testing import TINY_PROTOCOL
 from tests.conftest import ROOT, tiny_params
 

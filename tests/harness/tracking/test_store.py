@@ -17,7 +17,8 @@ import pytest
 from harness.base.errors import UserError
 from harness.base.masking import masked
 from harness.records.record import run_folder
-from harness.settings.protocol import Board, canonical_json
+from harness.settings.protocol import Board
+from harness.settings.validation import canonical_json
 from harness.tracking.page import find_page
 from tests.harness.tracking.runs import (
     Reader,

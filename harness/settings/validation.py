@@ -1,0 +1,84 @@
+"""Plain content as validated models, or one sentence that says what is wrong and where."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+
+from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
+
+MOST_MISTAKES = 6
+"""Mistakes that one sentence tells of."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of params.yaml.
+
+    Raises:
+        UserError: the file is missing, cannot be read or is no YAML.
+    """
+    try:
+        return YAML(typ="safe").load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # what looks like a date or a number and is none fails in many ways
+        raise UserError(f"{path} is no YAML: {in_one_line(error)}") from None
+
+
+def validate(model: type[Model], content: Any, where: str) -> Model:
+    """Build a settings model, or say in one sentence what is wrong first and where.
+
+    Raises:
+        UserError: `content` does not fit `model`.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        sentences = [_sentence(model, detail) for detail in error.errors()]
+        others = "; ".join(sentences[1:MOST_MISTAKES]) + ("; ..." if len(sentences) > MOST_MISTAKES else "")
+        more = f" (and {len(sentences) - 1} more: {others})" if len(sentences) > 1 else ""
+        raise UserError(f"{where}: {sentences[0]}{more}") from None
+
+
+def _sentence(model: type[BaseModel], detail: Any) -> str:
+    path = [str(part) for part in detail["loc"]]
+    key = ".".join(path)
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {quoted(key, 200)}, {did_you_mean(path[-1], _siblings(model, path))}"
+    if detail["type"] == "missing":
+        return f"the key {quoted(key, 200)} is missing"
+    message = in_one_line(detail["msg"].removeprefix("Value error, "))
+    given = detail["input"]
+    if not key:
+        return message
+    shown = f", not {quoted(given)}" if isinstance(given, str | int | float | bool | None) else ""
+    return f"{quoted(key, 200)[1:-1]}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _siblings(model: type[BaseModel], path: list[str]) -> list[str]:
+    # Follows the path of a faulty key down the models, to name the keys that are valid beside it.
+    current: Any = model
+    for part in path[:-1]:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(part)
+            current = field.annotation if field else None
+        else:
+            current = getattr(current, "__args__", (None,))[-1]
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def canonical_json(content: Any) -> str:
+    """Return the one JSON text of plain content: sorted keys, no spaces, no NaN."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_hash(content: Any) -> str:
+    """Return the SHA-256 of plain content, in hexadecimal."""
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
