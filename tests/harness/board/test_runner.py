@@ -167,7 +167,7 @@ def test_a_failure_is_recorded_with_its_place_and_can_be_run_again(project: Path
 
 def test_a_loss_that_is_no_number_is_recorded_as_divergence(project: Path) -> None:
     content = tiny_params()
-    content["protocols"]["tiny"]["weights"] |= {"lr": 1e30, "clip": None}
+    content["protocols"]["tiny"]["weights"] |= {"lr": 1e3, "weight_decay": 1e3, "clip": None}
     write_params(project, content)
     record = run_search(load_board(), "darts", 0)
     assert record.status == "diverged"

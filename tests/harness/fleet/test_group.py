@@ -230,7 +230,7 @@ def test_dvc_takes_over_what_a_group_made(tmp_path: Path, monkeypatch: pytest.Mo
         return subprocess.run(["dvc", *arguments], check=True, capture_output=True, text=True).stdout
 
     write_cached(IMAGES, decode(load_board().chosen.data))
-    write_code_versions()
+    write_code_versions.__wrapped__()  # as the stage does, in this process
     dvc("commit", "--force", "code", "data")
     result = CliRunner().invoke(main, ["search", "darts", "--seeds", "0"])
     assert result.exit_code == 0, result.output
