@@ -33,7 +33,9 @@ def test_a_method_of_such_a_name_is_refused(monkeypatch: pytest.MonkeyPatch, nam
     module = ModuleType("other_package")
     module.Odd = type("Odd", (Variant,), {"name": name, "__module__": "other_package"})
     monkeypatch.setattr(registry, "_modules", lambda: [module])
-    with pytest.raises(UserError, match=r"other_package: the method Odd is named .*, expected letters") as caught:
+    with pytest.raises(
+        UserError, match=r"other_package: the method Odd is named .*, expected at most 60 letters"
+    ) as caught:
         registry.methods.__wrapped__()
     assert "\n" not in str(caught.value)
 
