@@ -82,10 +82,10 @@ def import_truth(
     from harness.truth.sources import import_truth as import_source
     from harness.truth.table import TRUTH_FILE
 
-    settings = _truth_settings(kind, path, cell_column, columns)
+    settings = _truth_settings(kind, path, cell_column, columns, partial)
     if output is None:
         read_yaml(PARAMS_FILE)  # it shall name the source afterwards
-    imported = import_source(settings, output or TRUTH_FILE, allow_partial=partial)
+    imported = import_source(settings, output or TRUTH_FILE)
     if output is None:
         project.set_params({"truth": settings.model_dump(mode="json", exclude_defaults=True) | {"path": settings.path}})
         dvc_stages.commit("truth")
@@ -94,12 +94,20 @@ def import_truth(
     click.echo(f"{imported.provenance.cells:,} cells in {output or TRUTH_FILE}")
 
 
-def _truth_settings(kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...]) -> "TruthSettings":
+def _truth_settings(
+    kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...], partial: bool
+) -> "TruthSettings":
     from harness.settings.protocol import TruthSettings
     from harness.settings.validation import validate
     from harness.truth.sources import parse_columns
 
-    content = {"source": kind, "path": path, "cell_column": cell_column, "columns": parse_columns(columns)}
+    content = {
+        "source": kind,
+        "path": path,
+        "cell_column": cell_column,
+        "columns": parse_columns(columns),
+        "partial": partial,
+    }
     return validate(TruthSettings, content, where="truth import")
 
 
@@ -224,10 +232,14 @@ def status(as_json: bool) -> None:
     from collections import Counter
     from dataclasses import asdict
 
+    from harness.board.sources import changed_sources
     from harness.board.status import board_status
     from harness.settings.protocol import load_board
 
-    runs = board_status(load_board())
+    board = load_board()
+    runs = board_status(board)
+    for sentence in changed_sources(board):
+        click.echo(f"{sentence}: run `dvc repro`", err=True)
     if as_json:
         _print([asdict(run) for run in runs], as_json)
         return

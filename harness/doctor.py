@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.base.errors import UserError
 from harness.base.masking import masked
 from harness.settings.protocol import Board, load_board
+
+if TYPE_CHECKING:
+    from harness.board.sources import Part
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def _images(board: Board) -> str:
     from harness.images.decoded import IMAGES, check_cached, decode
 
     settings = board.chosen.data
+    _unchanged(board, "images", "split")
     try:
         check_cached(IMAGES, settings)
     except UserError:
@@ -95,10 +100,18 @@ def _images(board: Board) -> str:
     return f"{settings.name}, decoded in {IMAGES}"
 
 
+def _unchanged(board: Board, *parts: "Part") -> None:
+    from harness.board.sources import changed_sources
+
+    for sentence in changed_sources(board, *parts):
+        raise UserError(f"{sentence}: run `dvc repro`")
+
+
 def _truth(board: Board) -> str:
     from harness.truth.table import TRUTH_FILE, Truth
 
     truth = Truth.read(TRUTH_FILE)
+    _unchanged(board, "truth")
     lacking = [label for label, present in truth.report_columns().items() if not present]
     return f"{truth.provenance.cells:,} cells from {truth.provenance.file}" + (
         f"; it lacks {', '.join(lacking)}" if lacking else ""

@@ -50,7 +50,7 @@ def tiny_params(**changes: Any) -> dict[str, Any]:
 
 PIPELINE_PARTS = (
     *("harness", "variants", "pipelines", "reports"),
-    *(".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml"),
+    *(".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", "sources.json"),
 )
 
 

@@ -271,6 +271,22 @@ class TestTruth:
         shown = json.loads(succeeds("truth", "show", "7", "--json"))
         assert (shown["accuracies"][0]["mean"], shown["source"]["file"]) == (57.0, "mine.csv")
 
+    def test_a_partial_import_is_repeated_as_one_by_the_pipeline(self, board: Path) -> None:
+        Path("few.csv").write_text("cell,score\n7,57\n1651,10\n")
+        arguments = (
+            "truth",
+            "import",
+            "table",
+            "few.csv",
+            "--cell-column",
+            "cell",
+            "--column",
+            "score=cifar10/test/200",
+        )
+        assert "lacks 15,623 of the 15,625 cells" in fails(*arguments)
+        succeeds(*arguments, "--partial")
+        assert import_truth(load_board().truth).provenance.cells == 2
+
     def test_import_to_another_file_leaves_the_project_alone(self, board: Path) -> None:
         params, truth = Path("params.yaml").read_bytes(), TRUTH_FILE.read_bytes()
         succeeds("truth", "import", "analog-nasbench", "--output", "copy.parquet")

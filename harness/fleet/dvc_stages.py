@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import UserError, in_one_line
 from harness.base.files import whole_file
+from harness.board.sources import write_sources
+from harness.settings.protocol import load_board
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -26,13 +28,14 @@ ASIDE = Path("dvc.lock-damaged")
 
 
 def stale(*targets: str) -> list[str]:
-    """Return the stages among the targets, or among all, that `dvc repro` would run.
+    """Return the stages among the targets, or among all, whose inputs, command or outputs have changed.
 
     Raises:
         UserError: DVC cannot say.
     """
     with _told(), _project() as repo:
-        return list(repo.status(targets=list(targets) or None))
+        changes = repo.status(targets=list(targets) or None)
+    return [name for name, reasons in changes.items() if reasons != ["always changed"]]
 
 
 def commit(*names: str) -> None:
@@ -44,7 +47,8 @@ def commit(*names: str) -> None:
         return
     from dvc.exceptions import DvcException
 
-    with suppress(DvcException), _project() as repo:  # what DVC does not take in, `dvc repro` runs
+    with suppress(DvcException, UserError), _project() as repo:  # what DVC does not take in, `dvc repro` runs
+        write_sources(load_board())
         _record(_stages(repo, names))
 
 

@@ -20,6 +20,7 @@ from harness.base.errors import UserError
 from harness.base.files import STATE
 from harness.base.processes import Background
 from harness.base.progress import duration
+from harness.board.sources import changed_sources
 from harness.fleet import dvc_stages
 from harness.fleet.engine import Store, Task
 from harness.fleet.engines import check_engine, create_engine
@@ -98,8 +99,9 @@ def _is_alive(process: str) -> bool:
     return process.isdecimal() and Path(f"/proc/{process}").exists()
 
 
-def _stale(*targets: str) -> list[str]:
-    return Background(dvc_stages.stale, *targets).result()
+def _stale(board: Board) -> list[str]:
+    stale = Background(dvc_stages.stale).result()
+    return ["sources", *stale] if changed_sources(board) else stale
 
 
 class _Sweep:
@@ -113,7 +115,7 @@ class _Sweep:
 
     def go(self) -> int:
         """Run what is stale, then everything else; return the exit status."""
-        stale = _stale()
+        stale = _stale(self.board)
         if not stale:
             print("everything is up to date")
             return 0
@@ -139,10 +141,10 @@ class _Sweep:
         from harness.search import registry  # imports torch, which the look above does without
 
         registry.check_board(self.board)  # a mistake anywhere on the board shows before the first search
-        if set(stale) & set(dvc_stages.FIRST):
+        if set(stale) & {"sources", *dvc_stages.FIRST}:
             if self._dvc("repro", "--quiet", *dvc_stages.FIRST):
                 raise UserError("the stages code, data and truth have to work before anything else")
-            stale = _stale("search", "baseline")
+            stale = Background(dvc_stages.stale, "search", "baseline").result()
         stages = {self.board.stages([run])[0]: Run(*run) for run in self.board.runs}
         names = [name for name in stale if name in stages]
         missing = Background(dvc_stages.restore, *names).result() if names else []
@@ -317,7 +319,7 @@ def _dry_run(placement: Placement) -> int:
     from harness.search import registry
 
     board = load_board()
-    stale = _stale()
+    stale = _stale(board)
     registry.check_board(board)
     stages = {board.stages([run])[0]: Run(*run) for run in board.runs}
     runs = [stages[name] for name in stale if name in stages]
@@ -331,4 +333,6 @@ def _dry_run(placement: Placement) -> int:
     others = [name for name in stale if name not in stages]
     total = f", about {duration(sum(task.seconds for task in tasks))} one after another" if known and tasks else ""
     print(f"{len(runs)} runs in {len(tasks)} tasks{total}; further stages: {', '.join(others) or 'none'}")
+    for sentence in changed_sources(board):
+        print(f"{sentence}: more is stale than is known before that stage has run")
     return 0

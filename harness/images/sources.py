@@ -59,6 +59,17 @@ def read_source(settings: DataSettings) -> Source:
     return _READERS[settings.name](settings)
 
 
+def changeable_files(settings: DataSettings) -> list[Path]:
+    """Return the files that the settings name, in a fixed order; none where each has to be as it was published."""
+    folder = _folder_of(settings)
+    if settings.name == "imagenet16-120":
+        return _imagenet16_files(folder)
+    if settings.name == "folder":
+        found = (path for part in ("train", "test") for path in sorted((folder / part).glob("*/*")))
+        return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    return []
+
+
 def _folder_of(settings: DataSettings) -> Path:
     if settings.path is None:
         raise UserError(f"data.path is null: expected the folder that holds the files of {settings.name}")
@@ -150,9 +161,7 @@ def _content(data: bytes, path: Path) -> dict[str, Any]:
 
 
 def _imagenet16(settings: DataSettings) -> Source:
-    folder = _folder_of(settings)
-    files = [folder / file for file in (*IMAGENET16_TRAIN_FILES, IMAGENET16_TEST_FILE)]
-    *train, test = read_limited(_imagenet16_batch, files)
+    *train, test = read_limited(_imagenet16_batch, _imagenet16_files(_folder_of(settings)))
     return Source(
         train=ImageSet(
             np.concatenate([batch.images for batch in train]), np.concatenate([batch.labels for batch in train])
@@ -161,6 +170,10 @@ def _imagenet16(settings: DataSettings) -> Source:
         classes=tuple(str(label) for label in range(1, IMAGENET16_CLASSES + 1)),
         note="downsampled ImageNet 16x16, classes 1 to 120",
     )
+
+
+def _imagenet16_files(folder: Path) -> list[Path]:
+    return [folder / file for file in (*IMAGENET16_TRAIN_FILES, IMAGENET16_TEST_FILE)]
 
 
 def _imagenet16_batch(path: Path) -> ImageSet:

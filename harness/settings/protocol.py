@@ -243,6 +243,8 @@ class TruthSettings(Settings):
     """For `table`: its column that names the cell, by official index or by string."""
     columns: dict[str, AccuracyColumn] = {}
     """For `table`: which of its columns holds which accuracies."""
+    partial: StrictBool = False
+    """Accept a source that lacks cells."""
 
     @model_validator(mode="after")
     def _source_is_described(self) -> "TruthSettings":

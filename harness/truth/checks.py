@@ -55,7 +55,7 @@ def check_complete(cells: set[int], path: Path, allow_partial: bool) -> None:
     if missing and not allow_partial:
         raise UserError(
             f"{path} lacks {len(missing):,} of the {CELL_COUNT:,} cells, the first is {missing[0]}: complete it, "
-            "or allow a partial import"
+            "or accept that with truth.partial (`--partial`)"
         )
 
 

@@ -26,7 +26,7 @@ def import_nats_bench(path: Path, *, allow_partial: bool = False, processes: int
     """
     if not path.is_dir():
         raise UserError(f"{path} is {'a file' if path.exists() else 'missing'}, expected the NATS-Bench folder")
-    files = sorted(path.glob("[0-9]" * 6 + ".pickle.pbz2"))
+    files = cell_files(path)
     for file in files:
         if not file.is_file():  # reading a pipe or a device would never end
             raise UserError(f"{file} is no regular file, expected the results of a cell")
@@ -40,6 +40,11 @@ def import_nats_bench(path: Path, *, allow_partial: bool = False, processes: int
         checksums.update(f"{checksum}  {file.name}\n".encode())
         rows += found
     return build_truth(trials_frame(rows), "nats-bench", path, checksums.hexdigest(), allow_partial=allow_partial)
+
+
+def cell_files(folder: Path) -> list[Path]:
+    """Return the files of a NATS-Bench folder that hold the results of a cell."""
+    return sorted(folder.glob("[0-9]" * 6 + ".pickle.pbz2"))
 
 
 def _progress(cells: Iterable[tuple[str, list[Row]]], total: int) -> Iterable[tuple[str, list[Row]]]:

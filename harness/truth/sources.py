@@ -22,7 +22,7 @@ from harness.settings.validation import validate
 from harness.space.cell import CELL_COUNT, CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
 from harness.truth.checks import build_truth
 from harness.truth.nas_bench_201 import import_nas_bench_201
-from harness.truth.nats_bench import import_nats_bench
+from harness.truth.nats_bench import cell_files, import_nats_bench
 from harness.truth.table import TRUTH_FILE, Truth, write_truth
 from harness.untrusted.memory_limit import memory_limited
 from harness.untrusted.restricted_pickle import load_restricted
@@ -35,25 +35,39 @@ ANALOG_OPERATIONS = (SKIP, NONE, CONV3, CONV1, POOL)
 ANALOG_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
 
-def import_truth(settings: TruthSettings, output: Path = TRUTH_FILE, *, allow_partial: bool = False) -> Truth:
+def import_truth(settings: TruthSettings, output: Path = TRUTH_FILE) -> Truth:
     """Import the source that params.yaml names and write it to `output`, which stays as it was on any error.
 
     Raises:
-        UserError: the source is missing, damaged, not what it should be or, without `allow_partial`, incomplete.
+        UserError: the source is missing, damaged, not what it should be or, without `partial`, incomplete.
     """
-    path = Path(settings.path).expanduser() if settings.path is not None else analog_file()
+    path = _path(settings)
     match settings.source:
         case "analog-nasbench":
             truth = import_analog_nasbench(path)
         case "nas-bench-201":
-            truth = import_nas_bench_201(path, allow_partial=allow_partial)
+            truth = import_nas_bench_201(path, allow_partial=settings.partial)
         case "nats-bench":
-            truth = import_nats_bench(path, allow_partial=allow_partial)
+            truth = import_nats_bench(path, allow_partial=settings.partial)
         case "table":
             assert settings.cell_column is not None  # TruthSettings checked it
-            truth = import_table(path, settings.cell_column, settings.columns, allow_partial=allow_partial)
+            truth = import_table(path, settings.cell_column, settings.columns, allow_partial=settings.partial)
     write_truth(truth, output)
     return truth
+
+
+def source_files(settings: TruthSettings) -> list[Path]:
+    """Return the files that an import reads, in a fixed order.
+
+    Raises:
+        UserError: the embedded source is not installed.
+    """
+    path = _path(settings)
+    return cell_files(path) if settings.source == "nats-bench" else [path]
+
+
+def _path(settings: TruthSettings) -> Path:
+    return Path(settings.path).expanduser() if settings.path is not None else analog_file()
 
 
 def parse_columns(texts: Iterable[str]) -> dict[str, AccuracyColumn]:

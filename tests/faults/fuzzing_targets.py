@@ -224,11 +224,11 @@ def _table(name: str) -> Callable[[], Any]:
 
 
 def _source(kind: str, path: str) -> Callable[[], Any]:
-    settings = TruthSettings.model_validate({"source": kind, "path": path})
+    settings = TruthSettings.model_validate({"source": kind, "path": path, "partial": True})
     output = Path("sources/output.parquet")
 
     def read() -> Truth:
-        import_truth(settings, output, allow_partial=True)
+        import_truth(settings, output)
         return Truth.read(output)
 
     return read

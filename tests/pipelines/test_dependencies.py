@@ -19,7 +19,7 @@ def covers(dependency: str, file: str) -> bool:
 
 
 def stages_rerun_by(file: str) -> set[str]:
-    return {name for name, stage in STAGES.items() if any(covers(one, file) for one in stage["deps"])}
+    return {name for name, stage in STAGES.items() if any(covers(one, file) for one in stage.get("deps", []))}
 
 
 def test_theory_names_all_that_its_numbers_come_from_and_nothing_else() -> None:
@@ -40,5 +40,10 @@ def test_a_changed_importer_reruns_the_truth_alone(file: str) -> None:
 
 
 def test_every_dependency_on_code_is_there() -> None:
-    named = {one for stage in STAGES.values() for one in stage["deps"] if one.startswith(("harness", "pip", "reports"))}
+    named = {
+        one
+        for stage in STAGES.values()
+        for one in stage.get("deps", [])
+        if one.startswith(("harness", "pip", "reports"))
+    }
     assert not [one for one in named if not (ROOT / one).exists()]

@@ -1,6 +1,7 @@
 """A project of tiny runs to sweep, without the report."""
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ from harness.fleet import dvc_stages
 from harness.images.decoded import IMAGES, decode, write_cached
 from harness.settings.protocol import load_board
 from harness.truth.sources import import_truth
-from pipelines.code import main as write_code_versions
 from tests.conftest import copy_project, write_params
 
 STAND_INS = """\
@@ -34,7 +34,7 @@ def prepare_sweep(folder: Path, params: dict[str, Any]) -> None:
     board = load_board()
     write_cached(IMAGES, decode(board.chosen.data))
     import_truth(board.truth)
-    write_code_versions()
+    subprocess.run([sys.executable, "-m", "pipelines.code"], check=True)
     dvc_stages.commit(*dvc_stages.FIRST)
 
 

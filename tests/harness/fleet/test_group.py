@@ -234,7 +234,7 @@ def test_dvc_takes_over_what_a_group_made(tmp_path: Path, monkeypatch: pytest.Mo
     dvc("commit", "--force", "code", "data")
     result = CliRunner().invoke(main, ["search", "darts", "--seeds", "0"])
     assert result.exit_code == 0, result.output
-    assert "Running stage" not in dvc("repro", "--dry", "search@darts-0")
+    assert "Stage 'search@darts-0' didn't change" in dvc("repro", "--dry", "search@darts-0")
     group = record_of(Run("darts", 0))
     dvc("repro", "--force", "--single-item", "search@darts-0")
     assert_same_record(record_of(Run("darts", 0)), group)

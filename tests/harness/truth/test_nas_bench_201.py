@@ -234,17 +234,17 @@ def test_a_forged_mark_of_a_part_that_there_is_not(tmp_path: Path) -> None:
 def test_a_failed_import_leaves_the_old_table_and_nothing_else(tmp_path: Path) -> None:
     path = write(tmp_path / "bench.pth", content())
     output = tmp_path / "data" / "truth.parquet"
-    settings = TruthSettings(source="nas-bench-201", path=str(path))
-    import_truth(settings, output, allow_partial=True)
+    settings = TruthSettings(source="nas-bench-201", path=str(path), partial=True)
+    import_truth(settings, output)
     before = output.read_bytes()
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 3 // 4])
     with pytest.raises(UserError):
-        import_truth(settings, output, allow_partial=True)
+        import_truth(settings, output)
     assert output.read_bytes() == before
     assert [entry.name for entry in output.parent.iterdir()] == ["truth.parquet"]
     path.write_bytes(data)
-    import_truth(settings, output, allow_partial=True)
+    import_truth(settings, output)
     assert output.read_bytes() == before
 
 

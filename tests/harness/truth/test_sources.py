@@ -250,8 +250,8 @@ def test_import_truth_follows_the_settings(official: SimpleNamespace, reference_
         ("nats-bench", official.nats, {}),
         ("table", reference_data / "nas-bench-201-means.parquet", table),
     ]:
-        settings = TruthSettings(source=source, path=path and str(path), **more)
-        truth = import_truth(settings, output, allow_partial=True)
+        settings = TruthSettings(source=source, path=path and str(path), partial=True, **more)
+        truth = import_truth(settings, output)
         written = Truth.read(output)
         assert written.provenance == truth.provenance
         assert written.provenance.source == source

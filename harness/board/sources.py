@@ -1,0 +1,104 @@
+"""The files outside the project that params.yaml names by path, told by their content: sources.json.
+
+DVC watches paths that stand in dvc.yaml, but not what a setting names, which may also be nothing. So the stage
+`sources`, which always runs, writes what those files hold by now, and the stages that read them depend on that. The
+file belongs into git: a clone without a table of gigabytes knows which one its results come from, and stays up to date.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from harness.base.files import whole_file
+from harness.base.known_hashes import KnownHashes
+from harness.settings.protocol import Board
+
+SOURCES_FILE = Path("sources.json")
+
+Part = Literal["images", "split", "truth"]
+KEYS: dict[Part, str] = {"images": "data.path", "split": "data.split.file", "truth": "truth.path"}
+"""What is made from named files, and the setting that names them."""
+
+Source = dict[str, str | None]
+"""The path as params.yaml has it (None if what it names is always the same), and the SHA-256 of the file, or of names
+and contents of several; None if there is none."""
+NOTHING: Source = {"path": None, "sha256": None}
+
+
+def write_sources(board: Board) -> None:
+    """Bring sources.json up to date.
+
+    Raises:
+        UserError: a file cannot be read, or sources.json cannot be written.
+    """
+    sources = _current_sources(board)
+    if sources != _written_sources():
+        with whole_file(SOURCES_FILE) as staging:
+            staging.write_text(json.dumps(sources, indent=2) + "\n", encoding="utf-8")
+
+
+def changed_sources(board: Board, *parts: Part) -> list[str]:
+    """Return a sentence for each named file (of these parts, or of all) that is another than sources.json says.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    written = _written_sources()
+    return [
+        f"{KEYS[part]}: {now['path'] or 'what it names'} is not what `dvc repro` last worked with"
+        for part, now in _current_sources(board).items()
+        if part in (parts or KEYS) and written.get(part, NOTHING) != now
+    ]
+
+
+def _current_sources(board: Board) -> dict[Part, Source]:
+    written = _written_sources()
+    hashes = KnownHashes()
+    sources: dict[Part, Source] = {}
+    for part, (path, files) in _named_files(board).items():
+        digest = _digest(files, hashes)
+        before = written.get(part, NOTHING)
+        if digest is None and before.get("path") == path:
+            digest = before.get("sha256")  # what is not at hand here has not changed
+        sources[part] = {"path": path, "sha256": digest}
+    hashes.keep()
+    return sources
+
+
+def _named_files(board: Board) -> dict[Part, tuple[str | None, list[Path]]]:
+    data, truth = board.chosen.data, board.truth
+    named: dict[Part, tuple[str | None, list[Path]]] = {part: (None, []) for part in KEYS}
+    if data.path is not None:
+        from harness.images.sources import changeable_files
+
+        files = changeable_files(data)
+        named["images"] = (data.path if files else None, files)
+    if data.split.file is not None:
+        named["split"] = data.split.file, [Path(data.split.file)]
+    if truth.path is not None:
+        from harness.truth.sources import source_files
+
+        named["truth"] = truth.path, source_files(truth)
+    return named
+
+
+def _digest(files: list[Path], hashes: KnownHashes) -> str | None:
+    """Return the SHA-256 of what the files hold; None if none of them is there."""
+    contents = [hashes.of(path) for path in files]
+    if len(contents) <= 1 or not any(contents):
+        return contents[0] if contents else None
+    digest = hashlib.sha256()
+    for path, content in zip(files, contents, strict=True):
+        digest.update(f"{path.parent.name}/{path.name} {content}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _written_sources() -> dict[str, Source]:
+    try:
+        content = json.loads(SOURCES_FILE.read_text(encoding="utf-8")) if SOURCES_FILE.is_file() else {}
+    except (OSError, ValueError, RecursionError):
+        return {}  # it is written anew
+    if not isinstance(content, dict):
+        return {}
+    return {part: value for part, value in content.items() if isinstance(value, dict)}
