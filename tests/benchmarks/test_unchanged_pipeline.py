@@ -22,7 +22,7 @@ def test_a_finished_board_has_nothing_to_do_until_something_changes(
         assert set(runs["status"]) == {"done"}
         (folder / "runs/v01/seed-1/record.json").write_text("{}")
         monkeypatch.setattr(unchanged_pipeline, "COMMANDS", {"dvc status": COMMANDS["dvc status"]})
-        with pytest.raises(UserError, match=r"dvc status found something to do: .*search@v01-1"):
+        with pytest.raises(UserError, match=r"(?s)dvc status found something to do: .*search@v01-1"):
             measure(folder, 1)
         return found
 

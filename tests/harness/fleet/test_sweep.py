@@ -41,7 +41,7 @@ def test_a_board_with_a_crash_goes_on_and_nothing_is_done_twice(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = CliRunner().invoke(main, ["sweep", "--dry-run"])
-    assert answer.stdout.splitlines()[-1] == "8 runs in 8 tasks; further stages: lookup, theory"
+    assert answer.stdout.splitlines()[-1] == "8 runs in 8 tasks; further stages: sources, lookup, theory"
     assert "mishap seed 2: 1 core\n" in answer.stdout
     assert not Path("runs").exists()
 
