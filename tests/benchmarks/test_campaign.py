@@ -78,6 +78,7 @@ def run(*more: str, output: str = "campaign") -> int:
     return main(arguments("run", "images.parquet", output, "--variants", "darts", "--workers", "2", *more))
 
 
+@pytest.mark.slow
 def test_two_short_calls_end_where_the_plain_command_ends(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_page_compares_and_says_how_it_was_made(place: Path) -> None:
     _, rows = quick_page(main, place, "--protocol", "tiny", "--images", "400")
     assert list(zip(rows["search"], rows["at once"], strict=True)) == [

@@ -12,6 +12,7 @@ from benchmarks.truth_import import main, measure
 from tests.benchmarks.pages import quick_page
 
 
+@pytest.mark.slow
 def test_the_page_has_memory_and_time_and_both_ways(tmp_path: Path) -> None:
     page, rows = quick_page(main, tmp_path)
     assert "For 4700 MB, by straight lines" in page

@@ -46,6 +46,8 @@ READING_VARIANTS = {
     },  # its reward is a number
 }
 """What some methods read once or twice a step, by their nature."""
+ON_META_AT_ONCE = ("darts", "darts-2nd", "rsps")
+"""The others, which only change what these do, are among the slow tests: without content each takes seconds."""
 
 
 class Reads(TorchDispatchMode):
@@ -127,7 +129,13 @@ def test_steps_read_nothing_from_the_device(name: str) -> None:
     assert found == READING_VARIANTS.get(name, set())
 
 
-@pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(READING_VARIANTS)))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ON_META_AT_ONCE else pytest.mark.slow)
+        for name in sorted(set(VARIANTS) - set(READING_VARIANTS))
+    ],
+)
 def test_steps_need_no_number_and_keep_to_their_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Search, "arithmetic", lambda self: nullcontext())  # torch.autocast does not know the device
     search = search_on("meta", registry.variant(name), None, 0, tiny_protocol(epochs=4))

@@ -155,6 +155,7 @@ def test_the_search_is_the_same_in_float64() -> None:
     assert compiled._forms
 
 
+@pytest.mark.slow
 def test_checkpoints_are_interchangeable() -> None:
     straight = search(precision="float64")
     straight.run_epoch()
@@ -181,6 +182,7 @@ class Growing(Darts):
         return Rebuild(deeper, epochs=None)
 
 
+@pytest.mark.slow
 def test_a_form_serves_all_cells_epochs_seeds_and_rebuilds() -> None:
     first = search(Growing, network__cells_per_stage=2)
     first.run_epoch()
