@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from harness.base.errors import UserError
+from harness.untrusted.restricted_pickle import stand_in
 
 PLAIN_TYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 MOST_DIMENSIONS = 4
@@ -56,6 +57,7 @@ class PlainArray:
                 _refuse("an array whose state is not that of a plain one")
 
 
+@stand_in
 def plain_type(name: Any, align: Any = False, copy: Any = True) -> PlainType:
     """Stand for `numpy.dtype`.
 
@@ -67,6 +69,7 @@ def plain_type(name: Any, align: Any = False, copy: Any = True) -> PlainType:
     return PlainType(name)
 
 
+@stand_in
 def plain_scalar(kind: Any, data: Any) -> np.generic:
     """Stand for numpy's function that makes one number of its bytes.
 
@@ -79,6 +82,7 @@ def plain_scalar(kind: Any, data: Any) -> np.generic:
     return value
 
 
+@stand_in
 def plain_reconstruct(array_type: Any, shape: Any, code: Any) -> PlainArray:
     """Stand for numpy's function that begins an array, whose state comes next.
 
@@ -90,6 +94,7 @@ def plain_reconstruct(array_type: Any, shape: Any, code: Any) -> PlainArray:
     return PlainArray()
 
 
+@stand_in
 def plain_from_buffer(buffer: Any, kind: Any, shape: Any, order: Any) -> PlainArray:
     """Stand for numpy's function that makes an array of a buffer, as pickles of protocol 5 do.
 
@@ -104,6 +109,7 @@ def plain_from_buffer(buffer: Any, kind: Any, shape: Any, order: Any) -> PlainAr
     return array
 
 
+@stand_in
 def plain_bytes(text: Any, encoding: Any) -> bytes:
     """Stand for `_codecs.encode`, by which pickles of protocol 2 hold bytes.
 
@@ -124,6 +130,7 @@ class PlainDictionary(dict[Any, Any]):
         pass
 
 
+@stand_in
 def plain_dictionary() -> PlainDictionary:
     """Stand for `collections.OrderedDict`, whose entries come next."""
     return PlainDictionary()

@@ -2,15 +2,28 @@
 
 import io
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from harness.base.errors import UserError
 from harness.untrusted.memory_limit import memory_limited
 
 Allowed = Mapping[tuple[str, str], Any]
 """(module, name) as the pickle spells it, and the object that it stands for."""
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def stand_in(function: Function) -> Function:
+    """Let a pickle call this function, but give it no state: attributes and defaults would last for the next file."""
+    vars(function)["__setstate__"] = _refuse_state
+    return function
+
+
+def _refuse_state(state: object) -> NoReturn:
+    raise UserError("it holds a state for a function, which such a file never does")
 
 
 class RestrictedUnpickler(pickle.Unpickler):

@@ -101,6 +101,16 @@ def test_nothing_of_numpy_is_built_by_a_pickle(what: str, names: dict[tuple[str,
         load_restricted(b"\x80\x03}" + text("labels") + OBJECTS[what] + b"s.", names, "x")
 
 
+@pytest.mark.parametrize("name", ["numpy\ndtype", "_codecs\nencode", "numpy.core.multiarray\nscalar"])
+@pytest.mark.parametrize("state", [b"}" + text("x") + b"Ns", b"N}" + text("__defaults__") + b"(t" + b"s\x86"])
+def test_a_function_takes_no_state_from_a_pickle(name: str, state: bytes) -> None:
+    before = {str(key): vars(function) | {"defaults": function.__defaults__} for key, function in NUMBERS.items()}
+    with pytest.raises(UserError, match="it holds a state for a function"):
+        load_restricted(b"\x80\x03c" + name.encode() + b"\n" + state + b"b.", NUMBERS, "x")
+    after = {str(key): vars(function) | {"defaults": function.__defaults__} for key, function in NUMBERS.items()}
+    assert after == before
+
+
 @READERS
 def test_the_smallest_one_that_crashed_is_a_sentence(reader: Callable, tmp_path: Path) -> None:
     content = b"\x80\x03" + OBJECTS["a type of objects that says it has none"] + b"."
