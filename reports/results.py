@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.base.errors import UserError, in_one_line
+from harness.base.files import read_text
 from harness.base.parquet import read_parquet
 from harness.board.lookup import CELL_MEASURES
 from harness.records.record import EPOCH_COLUMNS
@@ -167,7 +168,7 @@ def _truth_column(folder: Path, key: str, content: dict[str, Any]) -> TruthColum
 
 def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the look-up stage first") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -1,15 +1,18 @@
-"""Write files so that they appear whole or not at all, and tell one from another."""
+"""Write files so that they appear whole or not at all, read what is a file, and tell one from another."""
 
+import errno
 import glob
 import hashlib
+import io
 import os
 import platform
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, in_one_line
 
 STATE = Path(".dartsboard")
 """Where the project keeps what is neither input nor result: checkpoints, locks, compiled code."""
@@ -33,10 +36,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         old = staging.with_suffix(f".old{PARTIAL}")
-        if folder.exists():
+        if os.path.lexists(folder):
             folder.rename(old)  # out of the way at once, so that nobody meets half a folder
         staging.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with suppress(OSError):
+            _remove(old)
     except OSError as error:
         raise UserError(f"{folder} could not be written: {error.strerror or error}") from error
     finally:
@@ -66,12 +70,14 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def _staging(target: Path) -> Path:
     """Return the staging path of this process; what processes of this machine that died have left there is removed."""
+    if not target.name:
+        raise UserError(f"{target} names a folder, expected the name of a file in it")
     prefix = f".{target.name}.{platform.node()}-"
     for old in target.parent.glob(f"{glob.escape(prefix)}*{PARTIAL}*"):  # a database has a journal beside it
         owner = old.name.removeprefix(prefix).partition(".")[0]
         if owner == str(os.getpid()) or not _is_alive(owner):
             with suppress(OSError):  # the folder may be read-only, which its own write tells better
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
+                _remove(old)
     return target.with_name(f"{prefix}{os.getpid()}{PARTIAL}")
 
 
@@ -85,15 +91,99 @@ def _is_alive(process: str) -> bool:
     return True
 
 
+def _remove(path: Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link, whose target stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def check_place_of_folder(folder: Path) -> None:
+    """Check that a folder can stand at this path later, before the work begins whose result it shall hold.
+
+    Raises:
+        UserError: there, or above it, stands something that is no folder.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            what = "a link that leads nowhere" if place.is_symlink() and not place.exists() else "no folder"
+            raise UserError(f"{place} is {what}, expected a folder or nothing: move it away")
+
+
+def check_place_of_file(path: Path) -> None:
+    """Check that a file can stand at this path later, before the work begins whose result it shall hold.
+
+    Raises:
+        UserError: the path names a folder, or stands below what is none.
+    """
+    try:
+        if not path.name or stat.S_ISDIR(path.stat().st_mode):
+            raise UserError(f"{in_one_line(path)} is a folder, expected the name of a file")
+    except FileNotFoundError:
+        check_place_of_folder(path.parent)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{in_one_line(path)} is no name of a file: {_reason(error)}") from None
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a regular file to read its bytes. Whatever else has its name is refused: a pipe would be waited for.
+
+    Raises:
+        OSError: it is missing, no regular file, or cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: see `open_file`.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a regular file in UTF-8, whatever the locale; each line ends with a line feed.
+
+    Raises:
+        OSError: see `open_file`.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    with io.TextIOWrapper(open_file(path), encoding="utf-8") as file:
+        return file.read()
+
+
 def file_checksum(path: Path) -> str:
     """Return the SHA-256 of a file.
 
     Raises:
-        UserError: it is missing, empty or a folder.
+        UserError: it is missing, empty, no regular file, or cannot be read.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'missing'}, expected a file")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open_file(path) as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise UserError(f"{in_one_line(path)} is empty")
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{in_one_line(path)} is missing, expected a file") from None
+    except IsADirectoryError:
+        raise UserError(f"{in_one_line(path)} is a folder, expected a file") from None
+    except OSError as error:
+        raise UserError(f"{in_one_line(path)} cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or in_one_line(error)

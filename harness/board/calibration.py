@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.base.files import STATE, whole_file
+from harness.base.files import STATE, read_text, whole_file
 from harness.board.search_size import cost_settings, image_form
 from harness.search import registry
 from harness.settings.protocol import Board, Protocol
@@ -113,7 +113,7 @@ def _noise(protocol: Protocol) -> "ImageArrays":
 def read_calibration(protocol: Protocol) -> Rate | None:
     """Return what an earlier calibration of this protocol found; None if there was none."""
     try:
-        return Rate.model_validate_json(_file(protocol).read_text())
+        return Rate.model_validate_json(read_text(_file(protocol)))
     except (OSError, ValidationError):
         return None
 

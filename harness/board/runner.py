@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from harness.base.determinism import deterministic_algorithms
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import STATE
+from harness.base.files import STATE, check_place_of_folder, read_text
 from harness.board.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
 from harness.images.decoded import IMAGES, ImageArrays, check_cached, data_hash, load_cached
 from harness.records import record
@@ -53,9 +53,10 @@ def run_lock(variant: str, seed: int) -> Iterator[None]:
     try:
         LOCKS.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=LOCK_SECONDS)
+        owner.unlink(missing_ok=True)  # writing into a pipe of that name would wait for a reader
         owner.write_text(str(os.getpid()))
     except Timeout:
-        number = in_one_line(owner.read_text(errors="replace"), 20) if owner.is_file() else "unknown"
+        number = _owner(owner)
         raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None
     except OSError as error:
         lock.release()
@@ -67,8 +68,19 @@ def run_lock(variant: str, seed: int) -> Iterator[None]:
         lock.release()
 
 
+def _owner(path: Path) -> str:
+    try:
+        return in_one_line(read_text(path), 20)
+    except (OSError, ValueError):
+        return "unknown"
+
+
 def is_running(variant: str, seed: int) -> bool:
-    """Whether a live process works on this run."""
+    """Whether a live process works on this run.
+
+    Raises:
+        UserError: what stands in the place of its lock is none.
+    """
     lock = FileLock(LOCKS / f"{variant}-seed-{seed}.lock")
     if not Path(lock.lock_file).exists():
         return False
@@ -77,6 +89,8 @@ def is_running(variant: str, seed: int) -> bool:
             return False
     except Timeout:
         return True
+    except OSError as error:
+        raise UserError(f"{lock.lock_file} is no lock ({error.strerror or error}): remove it") from None
 
 
 def source_file(method: registry.Method) -> Path:
@@ -132,6 +146,7 @@ def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda ro
         finished = _finished(name, seed, identity)
         if finished is not None:
             return finished
+        check_place_of_folder(run_folder(name, seed))
         checkpoints = Checkpoints(name, seed, identity)
         run = _Run(board, method(settings, board.chosen), settings, seed, identity, checkpoints)
         run.go(on_epoch)
@@ -348,6 +363,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
         finished = _finished(name, seed, identity)
         if finished is not None:
             return finished
+        check_place_of_folder(run_folder(name, seed))
         started = time.perf_counter()
         signal = baseline.search_signal(truth)
         rows = baseline.run_baseline(method, settings, seed, signal)

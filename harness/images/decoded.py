@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import whole_folder
+from harness.base.files import open_file, read_text, whole_folder
 from harness.base.versions import check_version
 from harness.images.sources import ImageSet, Source, read_source
 from harness.images.split import split_images
@@ -228,7 +228,7 @@ def read_description(folder: Path = IMAGES) -> Description:
     """
     path = folder / DESCRIPTION_FILE
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro data`") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -247,6 +247,7 @@ def read_description(folder: Path = IMAGES) -> Description:
 def _load(path: Path, checksum: str) -> np.ndarray:
     try:
         # Mapped first: a header that claims more than the file holds takes no memory.
+        open_file(path).close()  # a pipe would be waited for
         array = np.array(np.lib.format.open_memmap(path, mode="r"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro data` again") from None

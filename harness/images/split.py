@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, in_one_line
+from harness.base.files import read_text
 from harness.base.streams import stream
 from harness.settings.protocol import SplitSettings
 
@@ -74,11 +75,11 @@ def _from_test_file(path: Path, train_count: int, test_count: int) -> Split:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"data.split.file: {path} is missing") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"data.split.file: {path} is no JSON: {error}") from None
+        raise UserError(f"data.split.file: {path} is no JSON: {in_one_line(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"data.split.file: {path} is no JSON mapping, expected lists of positions by name")
     return content

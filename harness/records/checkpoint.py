@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.base.files import STATE, whole_file
+from harness.base.files import STATE, read_file, read_text, whole_file
 
 CHECKPOINTS = STATE / "checkpoints"
 KEPT = 2
@@ -94,7 +94,7 @@ class Checkpoints:
     def _read(self, path: Path) -> Progress | None:
         import torch
 
-        content = path.read_bytes()
+        content = read_file(path)
         if hashlib.sha256(content).hexdigest() != path.name.split(".")[1]:
             return None
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -121,7 +121,7 @@ def unfinished(root: Path = CHECKPOINTS) -> list[Checkpoints]:
     found = []
     for path in sorted(root.glob("*/run.json")):
         try:
-            identity = json.loads(path.read_text())
+            identity = json.loads(read_text(path))
             variant, seed, fingerprint = (identity[key] for key in ("variant", "seed", "fingerprint"))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # damaged, or none of ours

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.base.errors import UserError
-from harness.base.files import whole_file
+from harness.base.files import read_text, whole_file
 from harness.settings.protocol import PARAMS_FILE
 from harness.settings.validation import read_yaml
 
@@ -53,7 +53,7 @@ def add_variant(name: str, settings: dict[str, Any], path: Path = PARAMS_FILE) -
 def _read(path: Path) -> Lines:
     if not isinstance(read_yaml(path), dict):
         raise UserError(f"{path} is empty or no mapping")
-    return (path.read_text().rstrip("\n") + "\n").splitlines(keepends=True)
+    return (read_text(path).rstrip("\n") + "\n").splitlines(keepends=True)
 
 
 def _content(lines: Lines) -> Any:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
+from harness.base.files import read_text
 
 MOST_MISTAKES = 6
 """Mistakes that one sentence tells of."""
@@ -23,7 +24,7 @@ def read_yaml(path: Path) -> Any:
         UserError: the file is missing, cannot be read or is no YAML.
     """
     try:
-        return YAML(typ="safe").load(path.read_text())
+        return YAML(typ="safe").load(read_text(path))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
     except OSError as error:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from harness.base.errors import UserError
-from harness.base.files import whole_file
+from harness.base.files import open_file, whole_file
 from harness.base.versions import check_version
 from harness.space.cell import CELL_COUNT, Cell, Shape
 
@@ -127,6 +127,8 @@ class Truth:
             raise UserError(f"{path} is missing: make it with `dvc repro truth`") from None
         except UserError:
             raise
+        except IsADirectoryError:
+            raise UserError(f"{path} is a folder: {_AGAIN}") from None
         except Exception:  # damage shows in many ways
             raise UserError(f"{path} is damaged or no Parquet file: {_AGAIN}") from None
 
@@ -237,7 +239,7 @@ class Truth:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, Provenance]:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with open_file(path) as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
         metadata = file.schema_arrow.metadata or {}
         if _METADATA_KEY not in metadata:
             raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
