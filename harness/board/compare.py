@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.base.errors import UserError, did_you_mean
-from harness.board.lookup import FINISHED, RESULTS, read_results
+from harness.base.files import read_text
+from harness.board.lookup import RESULTS, read_results
+from harness.records.record import FINISHED
 from harness.statistics.significance import compare_with, fewest_pairs
 from harness.truth.columns import NOISE_FLOOR, rank
 
@@ -114,12 +116,12 @@ def _read(results: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the runs of the board, and the label of each truth column."""
     try:
         runs = read_results(results, "runs")
-        columns = json.loads((results / "truth.json").read_text())["columns"]
+        columns = json.loads(read_text(results / "truth.json"))["columns"]
         labels = {key: str(content["label"]) for key, content in columns.items()}
         return runs.dropna(subset=["variant", "seed"]).astype(dict.fromkeys(labels, "float64")), labels
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: make it with `dvc repro lookup`") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{results} is damaged: {' '.join(str(error).split())}; make it with `dvc repro lookup`"
         ) from None

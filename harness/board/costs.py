@@ -174,7 +174,8 @@ def _counts(record: Record, protocol: Protocol) -> bool:
 def _diagnostics_seconds(record: Record, folder: Path) -> float:
     if record.kind == "baseline":
         return 0.0
-    return float(read_table(folder, "epochs")["diagnostics_seconds"].sum())
+    epochs = read_table(folder, "epochs", record)
+    return float(epochs["diagnostics_seconds"].sum()) if "diagnostics_seconds" in epochs else 0.0
 
 
 def _on_one_device(found: list[tuple[str, _Measured]]) -> dict[str, _Measured]:

@@ -14,6 +14,7 @@ from harness.base.parquet import read_parquet, write_parquet
 from harness.records.environment import git_revision, processor_name
 from harness.records.record import (
     EPOCH_COLUMNS,
+    FINISHED,
     OPTIONAL_TABLES,
     RUNS,
     Record,
@@ -30,9 +31,6 @@ from harness.truth.columns import TruthColumns
 from harness.truth.table import Truth
 
 RESULTS = Path("results")
-
-FINISHED = ("done", "stopped")
-"""Statuses whose cell is a result."""
 
 LANDMARKS = {
     "all skip": ALL_SKIP,
@@ -93,7 +91,7 @@ def _collect(board: Board, runs_root: Path) -> dict[str, pd.DataFrame]:
                 rows["derived"] += [{**identity, "rule": rule, "cell": cell} for rule, cell in record.derived.items()]
                 rows["draws"] += [{**identity, "cell": cell, "count": count} for cell, count in record.draws.items()]
                 for table, found in tables.items():
-                    found.append(read_table(folder, table).assign(**identity))
+                    found.append(read_table(folder, table, record).assign(**identity))
     runs, epochs = pd.DataFrame(rows["runs"]), _epochs_table(tables["epochs"])
     return {
         "runs": runs.merge(_diagnostics_seconds(epochs), on=["variant", "seed"], how="left"),

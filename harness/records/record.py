@@ -7,20 +7,25 @@ one_shot.parquet tidy: epoch, cell_index, accuracy (percent, of the shared weigh
 checksums.json   SHA-256 of each of these files, by name
 """
 
+import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+import pyarrow as pa
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from harness.base.errors import UserError, in_one_line, quoted
-from harness.base.files import file_checksum, whole_folder
-from harness.base.parquet import read_parquet, write_parquet
+from harness.base.files import file_checksum, read_file, whole_folder
+from harness.base.parquet import parse_parquet, write_parquet
 from harness.base.versions import check_version
+from harness.records.tables import check_alpha, check_epochs, check_one_shot
 from harness.settings.strategy import Strategy
 from harness.settings.validation import validate
+from harness.space.cell import Cell
 
 SCHEMA_VERSION = 3
 READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
@@ -30,9 +35,24 @@ CHECKSUMS = "checksums.json"
 LONGEST_NAME = 60
 METHOD_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9-]{{0,{LONGEST_NAME - 1}}}")
 """What a variant or a baseline may be called: the name of a folder, and of nothing outside it."""
+MOST_ROWS = 20_000_000
+"""Rows of a table of a run; 50 epochs of all 15,625 cells have 0.8 million."""
+LARGEST_COUNT = 2**53
 
 Status = Literal["done", "failed", "diverged", "stopped"]
 """`stopped`: the variant's own rule ended the search early, which is a result like `done`."""
+FINISHED = ("done", "stopped")
+"""Statuses whose cell is a result."""
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+Text = Annotated[str, AfterValidator(_writable)]
+"""An error may quote halves of letters, which JSON can name and no table can hold: `?` stands for them."""
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Amount = Annotated[float, Field(ge=0, le=LARGEST_COUNT)]
 
 DIAGNOSTIC_COLUMNS = {
     "entropy": "mean over edges of the entropy of the op weights, nats (at most ln 5 = 1.609)",
@@ -71,6 +91,9 @@ EPOCH_COLUMNS = {
 }
 """Columns of epochs.parquet. Those that a method has nothing to say about are NaN."""
 
+BASELINE_COLUMNS = ("signal", "cost_seconds")
+"""The columns that a baseline fills beside the epoch and the cell; a search fills all others."""
+
 TIMING_COLUMNS = ("seconds", "diagnostics_seconds", "peak_memory_bytes")
 """The columns that differ between two otherwise identical runs."""
 
@@ -80,16 +103,16 @@ class Environment(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    python: str
-    torch: str
-    numpy: str
-    device: str
-    processor: str
-    threads: int | None = None
+    python: Text
+    torch: Text
+    numpy: Text
+    device: Text
+    processor: Text
+    threads: Count | None = None
     """CPU threads of the run; null in records of version 2 and before."""
     deterministic: bool | None = None
     """Whether the run, made again in this environment, gives the same bits; null as above."""
-    git_revision: str | None
+    git_revision: Text | None
     """Commit of the project, with `+changes` when tracked files differed; null outside git."""
 
 
@@ -99,38 +122,55 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
-    variant: str
+    variant: Text
     seed: int
     kind: Literal["search", "baseline"]
     strategy: Strategy
     status: Status
-    reason: str | None = None
+    reason: Text | None = None
     """Why the run is not `done`, in one line."""
-    traceback: str | None = None
+    traceback: Text | None = None
     """Where a failed run failed."""
-    notes: list[str] = []
+    notes: list[Text] = []
     """What a reader of the report must know about this run."""
-    protocol: str
+    protocol: Text
     """Name of the protocol."""
     settings: dict[str, Any]
     """The variant's own settings, complete."""
     protocol_settings: dict[str, Any]
     """The protocol, complete."""
-    fingerprint: str
-    epochs: int
+    fingerprint: Text
+    epochs: Count
     """Epochs completed; for a baseline the evaluations."""
     cell: str | None
     """The derived cell; null if the run failed before there was one."""
-    derived: dict[str, str]
+    derived: dict[Text, str]
     """The cell by each derivation rule."""
-    draws: dict[str, int] = {}
+    draws: dict[str, Count] = {}
     """Cells drawn from the final op weights, and how often each came up."""
-    seconds: float
+    seconds: Amount
     """Wall time of the search, all sittings together."""
-    peak_memory_bytes: int
-    forward_backward_passes: float
+    peak_memory_bytes: Count
+    forward_backward_passes: Amount
     """Passes of one batch through the supernet, forward and backward, that the search paid for."""
     environment: Environment
+
+    @model_validator(mode="after")
+    def _names_cells(self) -> "Record":
+        if self.cell is None and self.status in FINISHED:
+            raise ValueError(f"the status is {self.status}, but the key cell names none")
+        for key, texts in (("cell", [self.cell] if self.cell is not None else []), ("derived", self.derived.values())):
+            _check_cells(key, texts)
+        _check_cells("draws", self.draws)
+        return self
+
+
+def _check_cells(key: str, texts: Iterable[str]) -> None:
+    for text in texts:
+        try:
+            Cell.from_string(text)
+        except UserError as error:
+            raise ValueError(f"{key}: {error}") from None
 
 
 TableName = Literal["epochs", "alpha", "one_shot"]
@@ -179,31 +219,47 @@ def read_record(folder: Path) -> Record:
     """Read and validate record.json; one of an earlier version is read too.
 
     Raises:
-        UserError: it is missing, damaged or of another schema version.
+        UserError: it is missing, damaged, of another schema version or of another run than its folder's.
     """
     path = folder / "record.json"
-    content = _read_json(path)
+    written = _read(path)
+    content = _parse(written, path)
     check_version(path, content.get("schema_version"), READABLE_VERSIONS, again="run the search again")
     if content["schema_version"] > 1 or (folder / CHECKSUMS).exists():  # damage, too, can make a record an older one
-        _verify(path)
-    return validate(Record, content, where=str(path))
+        _verify(written, path, _read_checksums(folder))
+    record = validate(Record, content, where=str(path))
+    if (folder.parent.name, folder.name) != (record.variant, f"seed-{record.seed}"):
+        raise UserError(f"{path} is of {quoted(record.variant)} with seed {record.seed}, not of its folder's run")
+    return record
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> bytes:
     try:
-        content = json.loads(path.read_text())
+        return read_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        parsed = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {in_one_line(error)}") from None
-    if not isinstance(content, dict):
+    if not isinstance(parsed, dict):
         raise UserError(f"{path} is damaged: expected an object")
-    return content
+    return parsed
 
 
-def _verify(path: Path) -> None:
-    """Compare a file of a run with the checksum that was written beside it."""
-    if file_checksum(path) != _read_json(path.parent / CHECKSUMS).get(path.name):
+def _read_checksums(folder: Path) -> dict[str, Any]:
+    path = folder / CHECKSUMS
+    return _parse(_read(path), path)
+
+
+def _verify(content: bytes, path: Path, checksums: dict[str, Any]) -> None:
+    """Compare the content of a run's file with the checksum that was written beside it."""
+    if hashlib.sha256(content).hexdigest() != checksums.get(path.name):
         raise UserError(f"{path} is damaged: its content is not what the run wrote")
 
 
@@ -216,20 +272,50 @@ def read_whole_run(folder: Path) -> Record:
     record = read_record(folder)
     tables: tuple[TableName, ...] = ("epochs", *OPTIONAL_TABLES)
     for name in tables:
-        read_table(folder, name)
+        read_table(folder, name, record)
     return record
 
 
-def read_table(folder: Path, name: TableName) -> pd.DataFrame:
+def read_table(folder: Path, name: TableName, record: Record | None = None) -> pd.DataFrame:
     """Read one table of a run; alpha and one_shot are empty where a run has none.
 
+    With the run's record, its rows are compared with what the record says.
+
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or damaged, or no such table as a run writes.
     """
     path = folder / f"{name}.parquet"
-    checksums = _read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
+    checksums = _read_checksums(folder) if (folder / CHECKSUMS).exists() else {}
     if name in OPTIONAL_TABLES and not path.exists() and path.name not in checksums:
         return pd.DataFrame(columns=list(OPTIONAL_TABLES[name]))
+    content = _read(path)
     if checksums:
-        _verify(path)
-    return read_parquet(path)
+        _verify(content, path, checksums)
+    table = parse_parquet(content, path, MOST_ROWS)
+    try:
+        _check(table, path, name, record)
+        return table.to_pandas(ignore_metadata=True)
+    except UserError:
+        raise
+    except Exception as error:  # texts that are none, and the like
+        raise UserError(f"{path} is damaged ({in_one_line(error)}): run the search again") from None
+
+
+def _check(table: pa.Table, path: Path, name: TableName, record: Record | None) -> None:
+    epochs = record.epochs if record else None
+    match name:
+        case "epochs":
+            check_epochs(table, str(path), _columns_of(record), epochs)
+        case "alpha":
+            check_alpha(table, str(path), epochs)
+        case "one_shot":
+            check_one_shot(table, str(path), epochs)
+
+
+def _columns_of(record: Record | None) -> Iterable[str]:
+    """Return the columns that epochs.parquet of this run holds; runs of the first version may lack some."""
+    if record is None or record.schema_version == 1 or not record.epochs:
+        return ()
+    if record.kind == "baseline":
+        return BASELINE_COLUMNS
+    return [name for name in EPOCH_COLUMNS if name not in BASELINE_COLUMNS]

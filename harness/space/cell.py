@@ -8,7 +8,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,7 @@ class Cell:
         return cls(_official_order()[index])
 
     @classmethod
+    @lru_cache(maxsize=CELL_COUNT)  # the same few stand in many rows
     def from_string(cls, text: str) -> "Cell":
         """Parse the benchmark's form, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
         operations: dict[tuple[int, int], str] = {}

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from harness.base.files import read_file
 from harness.records.in_progress import InProgress
 from harness.records.record import Record, read_table
 from harness.settings.protocol import Board
@@ -80,7 +81,7 @@ class MirroredRun:
 def record_digest(folder: Path, truth: pd.DataFrame, final_truth: pd.DataFrame) -> str:
     """Return a hash of all that the mirror of a record depends on."""
     digest = hashlib.sha256(f"layout {LAYOUT_VERSION}\n".encode())
-    digest.update((folder / "record.json").read_bytes())
+    digest.update(read_file(folder / "record.json"))
     for rows in (truth, final_truth):
         digest.update(rows.reset_index(drop=True).to_json(double_precision=15).encode())
     return digest.hexdigest()
@@ -101,7 +102,7 @@ def mirror_of_record(
     Raises:
         UserError: a table of the run is missing or damaged.
     """
-    epochs, alpha = read_table(folder, "epochs"), read_table(folder, "alpha")
+    epochs, alpha = (read_table(folder, name, record) for name in ("epochs", "alpha"))
     # The record says how long the search took, its file when it ended.
     end = int((folder / "record.json").stat().st_mtime * 1000)
     start = max(0, end - int(record.seconds * 1000))  # MLflow knows no time before 1970

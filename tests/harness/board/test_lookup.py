@@ -21,7 +21,7 @@ def results(project: Path) -> Path:
     write_params(project, tiny_params(seeds=[0, 1, 2], variants={"darts": {}}))
     board = load_board()
     record = run_search(board, "darts", 0)
-    failed = record.model_copy(update={"seed": 1, "status": "failed", "reason": "it broke", "cell": None})
+    failed = record.model_copy(update={"seed": 1, "status": "failed", "reason": "it broke", "cell": None, "epochs": 0})
     write_run(run_folder("darts", 1), failed, pd.DataFrame(columns=list(EPOCH_COLUMNS)), None)
     for seed in board.seeds:
         run_baseline(board, "random-search", seed)

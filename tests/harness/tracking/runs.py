@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.records.in_progress import InProgress
-from harness.records.record import Environment, Record, run_folder, write_run
+from harness.records.record import EPOCH_COLUMNS, Environment, Record, run_folder, write_run
 from harness.settings.protocol import Board
 from harness.space.cell import EDGE_NAMES, OPERATIONS, RESIDUAL
 from harness.testing import TINY_PROTOCOL
@@ -52,14 +52,14 @@ def board_of(uri: str | None = None, seeds: tuple[int, ...] = (0, 1)) -> Board:
 def epochs_table(seed: int, epochs: int = EPOCHS) -> pd.DataFrame:
     numbers = np.arange(1, epochs + 1)
     return pd.DataFrame(
-        {
+        dict.fromkeys(EPOCH_COLUMNS, np.nan)
+        | {
             "epoch": numbers,
             "cell": [str(RESIDUAL)] * epochs,
             "valid_accuracy": 50.0 + numbers + seed,
             "entropy": 1.6 / numbers,
             "margin": 0.1 * numbers,
             "skip_mass": 0.2 + 0.01 * numbers,
-            "signal": np.nan,
             "seconds": 1.5,
             "peak_memory_bytes": 2 * 2**20,
         }
