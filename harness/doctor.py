@@ -108,11 +108,12 @@ def _unchanged(board: Board, *parts: "Part") -> None:
 
 
 def _truth(board: Board) -> str:
+    from harness.truth.columns import TruthColumns
     from harness.truth.table import TRUTH_FILE, Truth
 
     truth = Truth.read(TRUTH_FILE)
     _unchanged(board, "truth")
-    lacking = [label for label, present in truth.report_columns().items() if not present]
+    lacking = TruthColumns(truth).missing
     return f"{truth.provenance.cells:,} cells from {truth.provenance.file}" + (
         f"; it lacks {', '.join(lacking)}" if lacking else ""
     )

@@ -222,6 +222,18 @@ class Protocol(Settings):
     """On CUDA, only algorithms that give the same bits every time, where there are such; on CPUs all do anyway."""
 
 
+LONGEST_TRAINING = 1_000_000
+"""Epochs of the training of a cell."""
+
+SPLITS_OF = {
+    "cifar10-valid": ("valid", "test"),
+    "cifar10": ("test",),
+    "cifar100": ("valid", "test", "valtest"),
+    "ImageNet16-120": ("valid", "test", "valtest"),
+}
+"""The images that the accuracies of each data set were measured on, see docs/truth.md."""
+
+
 class AccuracyColumn(Settings):
     """What one column of a table of accuracies holds."""
 
@@ -229,8 +241,16 @@ class AccuracyColumn(Settings):
     """The benchmark's key: `cifar10-valid` is trained on half of CIFAR-10's training images, `cifar10` on all."""
     split: Literal["valid", "test", "valtest"]
     """The images the accuracy is measured on."""
-    epochs: StrictInt | None = Field(ge=1)
+    epochs: StrictInt | None = Field(ge=1, le=LONGEST_TRAINING)
     """Length of the training; null where the table's origin does not state it."""
+
+    @model_validator(mode="after")
+    def _split_exists(self) -> "AccuracyColumn":
+        splits = SPLITS_OF[self.data_set]
+        if self.split not in splits:
+            hint = " (half of its images are for validation in cifar10-valid)" if self.data_set == "cifar10" else ""
+            raise ValueError(f"{self.data_set} has no split {self.split!r}, expected {' or '.join(splits)}{hint}")
+        return self
 
 
 class TruthSettings(Settings):
@@ -254,6 +274,17 @@ class TruthSettings(Settings):
             raise ValueError("the source 'table' needs the keys cell_column and columns")
         if self.source != "table" and (self.cell_column is not None or self.columns):
             raise ValueError("cell_column and columns belong to the source 'table', and to no other")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "TruthSettings":
+        if self.cell_column in self.columns:
+            raise ValueError(f"the column {quoted(self.cell_column)} names the cells, so it can hold no accuracies")
+        held: dict[tuple[str, str, int | None], str] = {}
+        for name, column in self.columns.items():
+            other = held.setdefault((column.data_set, column.split, column.epochs), name)
+            if other != name:
+                raise ValueError(f"the columns {quoted(other)} and {quoted(name)} claim to hold the same accuracies")
         return self
 
 

@@ -95,7 +95,12 @@ class Cell:
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
-        """Return the cell of an official index or of a cell string."""
+        """Return the cell of an official index or of a cell string, also as AutoDL-Projects prints it in its logs.
+
+        Six numbers, which NASLib and others write, are no cell: each means its own order of operations and edges.
+        """
+        printed = re.fullmatch(r"Structure\(4 nodes with (\|.*\|)\)", text.strip())  # __repr__ in its genotypes.py
+        text = printed[1] if printed else text
         return cls.from_index(int(text)) if re.fullmatch(r"-?\d{1,9}", text.strip()) else cls.from_string(text)
 
     def __str__(self) -> str:

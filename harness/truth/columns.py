@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.base.errors import UserError
 from harness.space.cell import CELL_COUNT, Cell
 from harness.truth.table import REPORT_COLUMNS, Truth
 
@@ -21,12 +22,22 @@ def rank(column: str) -> tuple[bool, bool]:
 
 
 class TruthColumns:
-    """The columns of the papers' tables that a truth table has, each at its longest training."""
+    """The columns of the papers' tables that a truth table has, each at its longest training.
+
+    Raises:
+        UserError: it has none of them.
+    """
 
     def __init__(self, truth: Truth):
         self.truth = truth
         self.present = {label: key for label, key in REPORT_COLUMNS.items() if truth.report_columns()[label]}
         self.missing = [label for label in REPORT_COLUMNS if label not in self.present]
+        if not self.present:
+            held = ", ".join(map(str, truth.columns()))
+            raise UserError(
+                f"the true accuracies of {truth.provenance.file} ({held}) have none of those that cells are judged by, "
+                f"expected one of {', '.join(' '.join(key) for key in REPORT_COLUMNS.values())}"
+            )
 
     def names(self) -> dict[str, str]:
         """Return the column name `truth/<data set>/<split>` of each label."""
@@ -68,7 +79,7 @@ class TruthColumns:
                 "label": label,
                 "epochs": epochs,
                 "mean": known.mean(),
-                "sd": known.std(ddof=1),
+                "sd": known.std(ddof=1) if len(known) > 1 else 0.0,
                 "median": np.median(known),
                 "best": known.max(),
                 "best_cell": str(Cell.from_index(int(np.nanargmax(values)))),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, in_one_line
 from harness.base.processes import usable_cores
 from harness.truth.checks import build_truth, check_complete, trials_frame
 from harness.truth.table import Truth
@@ -24,8 +24,12 @@ def import_nats_bench(path: Path, *, allow_partial: bool = False, processes: int
     Raises:
         UserError: see `import_truth`.
     """
-    if not path.is_dir():
-        raise UserError(f"{path} is {'a file' if path.exists() else 'missing'}, expected the NATS-Bench folder")
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:
+        raise UserError(f"{in_one_line(path)} cannot be read: {error.strerror or error}") from None
+    if not is_folder:
+        raise UserError(f"{in_one_line(path)} is {'a file' if is_there else 'missing'}, expected the NATS-Bench folder")
     files = cell_files(path)
     for file in files:
         if not file.is_file():  # reading a pipe or a device would never end
