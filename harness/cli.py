@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, quoted
 from harness.base.masking import masked
 from harness.base.source_tree import run_the_tree_here
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 class _Commands(click.Group):
     """Turns a UserError into one line on stderr and exit status 2."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        for argument in args:
+            if any(
+                0xD800 <= ord(letter) < 0xE000 for letter in argument
+            ):  # bytes that neither file nor screen can show
+                raise click.UsageError(f"{quoted(argument)} is no text, expected UTF-8")
+        return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,21 @@ DATABASES = ("postgresql", "mysql", "mssql")
 
 LONGEST_EXPERIMENT = 500
 """Letters of an experiment's name that MLflow takes."""
+
+SQLITE_OF_THE_MACHINE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""What SQLite says where it is not the content of a file that is wrong."""
+
+LONGEST_CHAIN = 20
+"""Errors that led to another, as far as they are looked at."""
 
 MLFLOWS_OWN = "Default"
 """The experiment that MLflow makes in every store; in a file its artifacts lie where MLflow likes."""
@@ -213,7 +229,7 @@ def open_experiment(store: Store, name: str) -> tuple[Any, str]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(_unusable(store, one_line(error))) from None
+        raise UserError(_unusable(store, one_line(error), _is_of_the_machine(error))) from None
     # MLflow keeps absolute paths: in a moved project the artifacts would go to the old place.
     if store.is_own and experiment.artifact_location != artifacts:
         raise UserError(_unusable(store, f"its artifacts lie in {experiment.artifact_location}"))
@@ -251,11 +267,26 @@ def _checked_id(identifier: Any) -> str:
     return identifier
 
 
-def _unusable(store: Store, reason: str) -> str:
+def _unusable(store: Store, reason: str, of_the_machine: bool = False) -> str:
     if store.database is None:
         return f"the tracking server {store.shown} cannot be used ({reason})"
     again = "move it away and run dartsboard sync, which builds it anew"
+    if of_the_machine:
+        again = (
+            "it may be whole; make room on the disk, or lift the limit or the lock that is in the way, and run it again"
+        )
     return f"{store.database} cannot be used ({reason})" + (f": {again}" if store.database.exists() else "")
+
+
+def _is_of_the_machine(error: BaseException | None) -> bool:
+    """Whether the disk, a limit, a right or another process is the reason, by the first error of a chain that says so."""
+    met = 0
+    while error is not None and met < LONGEST_CHAIN:
+        code = getattr(error, "sqlite_errorcode", None)
+        if isinstance(error, OSError | MemoryError) or (isinstance(code, int) and code & 0xFF in SQLITE_OF_THE_MACHINE):
+            return True
+        error, met = error.__cause__ or error.__context__, met + 1
+    return False
 
 
 def check_usable(store: Store, experiment: str) -> None:

@@ -43,6 +43,23 @@ def test_a_damaged_record_is_counted_and_the_others_are_mirrored(project: Path) 
     assert "record.json is damaged" in summary.message and "(and 1 more)" in summary.message
 
 
+def test_a_store_on_a_full_disk_or_under_a_limit_is_not_to_be_moved_away(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert synced(project).message == ""
+
+    def full(name: str) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR | (3 << 8)  # while it wrote
+        raise RuntimeError(f"wrapped: {error}") from error
+
+    client = type("Client", (), {"get_experiment_by_name": staticmethod(full)})
+    monkeypatch.setattr("harness.tracking.store.open_client", lambda store: client())
+    message = synced(project).message
+    assert "mlflow.db cannot be used (RuntimeError: wrapped: disk I/O error): it may be whole; make room" in message
+    assert "move it away" not in message
+
+
 def test_a_server_that_does_not_answer_costs_seconds_and_a_sentence(tmp_path: Path) -> None:
     write_one(tmp_path, "darts", 0)
     start = time.monotonic()
