@@ -257,7 +257,7 @@ def run_command(options: argparse.Namespace, started: float) -> int:
             outcomes, status = stopped.outcomes, stopped.status
         left = what_is_left(board, runs, outcomes)
         page = document(truth, left, time.monotonic() - started)
-        Path(TABLE).write_text(page)
+        Path(TABLE).write_text(page, encoding="utf-8")
     print(page)
     good = all(outcome.good or outcome.status == "unfinished" for outcome in outcomes)
     return status or (0 if good else 1)

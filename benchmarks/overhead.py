@@ -127,7 +127,7 @@ def in_a_process(*options: str) -> dict[str, float]:
     """Return what a process measures that starts now, in the current folder: `run_timed`, or with --group the group."""
     command = [sys.executable, "-m", f"benchmarks.{NAME}", *options, "--launched", str(time.time())]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, encoding="utf-8")
     measured: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return measured
 

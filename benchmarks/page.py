@@ -65,7 +65,7 @@ def write_page(
     path = output or (Path(tempfile.mkdtemp(prefix="benchmark-")) if quick else RESULTS) / f"{name}.md"
     page = f"{text.strip()}\n\n{footer(name, packages, remarks, device)}"
     with whole_file(path) as staging:
-        staging.write_text(page)
+        staging.write_text(page, encoding="utf-8")
     with whole_file(path.with_suffix(".csv")) as staging:
         table.to_csv(staging, index=False, float_format="%.6g")
     click.echo(page)

@@ -223,7 +223,7 @@ def commit_seconds(runs: int) -> pd.DataFrame:
         board = prepare(methods, seeds)
         CODE.mkdir()
         for name in methods:
-            (CODE / f"{name}.json").write_text("the same for all\n")
+            (CODE / f"{name}.json").write_text("the same for all\n", encoding="utf-8")
         write = RecordWriter(board)
         names = [Run(name, seed) for name in methods for seed in range(seeds)]
         for run in names:

@@ -80,7 +80,7 @@ def step_memory(way: str, size: Size) -> int:
     step = MEMORY_WAYS[way](size).step
     step()
     # Linux: 5 sets the largest resident size back to the present one.
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = resource_kilobytes("VmRSS")
     step()
     return 1024 * (resource_kilobytes("VmHWM") - before)
@@ -88,7 +88,7 @@ def step_memory(way: str, size: Size) -> int:
 
 def resource_kilobytes(name: str) -> int:
     """Return one line of this process's status."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         if key == name:
             return int(value.split()[0])
@@ -106,7 +106,9 @@ def _memory_apart(size: Size, way: str) -> int:
     # Freed blocks go back to the system at once, so that the second step shows what it needs.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
     command = [sys.executable, "-m", f"benchmarks.{NAME}", *size.options, "--memory-of", way]
-    return int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    return int(
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    )
 
 
 def document(size: Size, rounds: int, threads: int, times: pd.DataFrame, memory: pd.DataFrame | None) -> str:

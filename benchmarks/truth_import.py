@@ -80,7 +80,7 @@ def _watch(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
     while not ended.wait(0.05):
         for process in (root, *_descendants(root)):
             try:
-                status = Path(f"/proc/{process}/status").read_text()
+                status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
             except OSError:
                 continue
             for line in status.splitlines():
@@ -92,7 +92,7 @@ def _descendants(root: int) -> list[int]:
     found = []
     for tasks in Path(f"/proc/{root}/task").glob("*/children"):
         with suppress(OSError):  # it has ended
-            for child in map(int, tasks.read_text().split()):
+            for child in map(int, tasks.read_text(encoding="utf-8").split()):
                 found += [child, *_descendants(child)]
     return found
 

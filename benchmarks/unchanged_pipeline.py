@@ -85,7 +85,7 @@ def build(folder: Path, extent: Extent) -> None:
         look_up(board, truth, RESULTS)
         for stand_in in map(Path, STAND_INS):
             stand_in.parent.mkdir(parents=True)
-            stand_in.write_text("made up\n")
+            stand_in.write_text("made up\n", encoding="utf-8")
         write_tracked(SyncSummary(uri="made up"))
     run(folder, "dvc", "commit", "--force", "--quiet")
 
@@ -99,7 +99,7 @@ def write_runs(extent: Extent) -> None:
     generator = np.random.default_rng(0)
     CODE.mkdir()
     for name in extent.names:
-        (CODE / f"{name}.json").write_text(json.dumps({"code": method_code_hash(Darts.name)}) + "\n")
+        (CODE / f"{name}.json").write_text(json.dumps({"code": method_code_hash(Darts.name)}) + "\n", encoding="utf-8")
         for seed in range(extent.seeds):
             other = record.model_copy(update={"variant": name, "seed": seed})
             seconds = generator.uniform(size=len(epochs))
@@ -118,7 +118,7 @@ def run(folder: Path, *command: str) -> str:
         "PYTHONPATH": str(folder),
         "OMP_NUM_THREADS": "1",
     }
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
     output = result.stdout + result.stderr
     if result.returncode != 0:
         raise UserError(f"{' '.join(command)} failed: {output.strip()}")

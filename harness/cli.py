@@ -10,6 +10,7 @@ import click
 
 from harness.base.errors import UserError, quoted
 from harness.base.masking import masked
+from harness.base.output import tolerant_output
 from harness.base.source_tree import run_the_tree_here
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ class _Commands(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         for argument in args:
-            if any(
-                0xD800 <= ord(letter) < 0xE000 for letter in argument
-            ):  # bytes that neither file nor screen can show
+            if any(0xD800 <= ord(letter) < 0xE000 for letter in argument):  # bytes that no screen can show
                 raise click.UsageError(f"{quoted(argument)} is no text, expected UTF-8")
         return super().parse_args(context, args)
 
@@ -359,7 +358,8 @@ def doctor(as_json: bool) -> None:
 def run() -> None:
     """Begin the command as the shell does: with the code of the folder it is called in, where there is a copy of it."""
     run_the_tree_here()
-    main()
+    with tolerant_output():
+        main()
 
 
 def _print(content: Any, as_json: bool, indent: str = "") -> None:

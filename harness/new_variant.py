@@ -131,7 +131,7 @@ def new_variant(name: str) -> list[Path]:
     try:
         for path, template in files.items():
             with whole_file(path) as staging:
-                staging.write_text(template.substitute(words))
+                staging.write_text(template.substitute(words), encoding="utf-8")
         add_variant(name, SETTINGS)
     except UserError:
         for path in files:

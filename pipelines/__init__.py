@@ -8,6 +8,7 @@ from typing import ParamSpec
 from harness.base.errors import UserError
 from harness.base.interruption import clean_end
 from harness.base.masking import masked
+from harness.base.output import tolerant_output
 from harness.base.source_tree import check_tree
 
 Arguments = ParamSpec("Arguments")
@@ -20,7 +21,7 @@ def stage(main: Callable[Arguments, None]) -> Callable[Arguments, None]:
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
             check_tree()
-            with clean_end():
+            with clean_end(), tolerant_output():
                 main(*args, **kwargs)
         except UserError as error:
             print(f"error: {masked(str(error))}", file=sys.stderr)

@@ -16,7 +16,7 @@ def main() -> None:
     """Write data/code/NAME.json for every registered method."""
     with whole_folder(CODE) as folder:
         for name in registry.methods():
-            (folder / f"{name}.json").write_text(json.dumps({"code": method_code_hash(name)}) + "\n")
+            (folder / f"{name}.json").write_text(json.dumps({"code": method_code_hash(name)}) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

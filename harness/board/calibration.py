@@ -87,7 +87,7 @@ def calibrate(board: Board) -> Rate:
         source=f"calibrated: {len(rates)} steps of {board.reference} on {device}",
     )
     with whole_file(_file(protocol)) as staging:
-        staging.write_text(json.dumps(rate.model_dump(), indent=2) + "\n")
+        staging.write_text(json.dumps(rate.model_dump(), indent=2) + "\n", encoding="utf-8")
     return rate
 
 

@@ -218,7 +218,7 @@ def summary_metrics(runs: pd.DataFrame, truth_columns: list[str]) -> dict[str, A
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_results(folder: Path, name: str) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def run_lock(variant: str, seed: int) -> Iterator[None]:
         LOCKS.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=LOCK_SECONDS)
         owner.unlink(missing_ok=True)  # writing into a pipe of that name would wait for a reader
-        owner.write_text(str(os.getpid()))
+        owner.write_text(str(os.getpid()), encoding="utf-8")
     except Timeout:
         number = _owner(owner)
         raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None

@@ -35,18 +35,18 @@ def memory_left() -> float:
 def _machine_memory_left(file: Path) -> float:
     if not file.exists():
         return math.inf
-    fields = dict(line.split(":", 1) for line in file.read_text().splitlines())
+    fields = dict(line.split(":", 1) for line in file.read_text(encoding="utf-8").splitlines())
     return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else math.inf
 
 
 def _group_memory_left(folder: Path) -> float:
     # What a container may take. The page cache counts as taken, but gives way.
     limit = folder / "memory.max"
-    if not limit.exists() or limit.read_text().strip() == "max":
+    if not limit.exists() or limit.read_text(encoding="utf-8").strip() == "max":
         return math.inf
-    fields = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    taken = int((folder / "memory.current").read_text()) - int(fields["inactive_file"])
-    return int(limit.read_text()) - taken
+    fields = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
+    taken = int((folder / "memory.current").read_text(encoding="utf-8")) - int(fields["inactive_file"])
+    return int(limit.read_text(encoding="utf-8")) - taken
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def sweep(placement: Placement, dry_run: bool = False) -> int:
 def _only_one() -> Iterator[int]:
     """Keep other sweeps of this project away; give the lock, which a process that inherits it holds too."""
     LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open("a+") as file:
+    with LOCK.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

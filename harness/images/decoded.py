@@ -197,7 +197,7 @@ def write_cached(folder: Path, arrays: ImageArrays) -> None:
         content = arrays.description.model_dump(mode="json")
         stated = {"schema_version": SCHEMA_VERSION, "checksum": content_hash(content)}
         text = json.dumps(content | stated, indent=2, sort_keys=True)
-        (staging / DESCRIPTION_FILE).write_text(text + "\n")
+        (staging / DESCRIPTION_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def load_cached(folder: Path = IMAGES) -> ImageArrays:

@@ -73,7 +73,7 @@ class Checkpoints:
         name = f"epoch-{len(progress.epochs):06d}.{hashlib.sha256(content).hexdigest()}.pt"
         if not (self.folder / "run.json").exists():
             with whole_file(self.folder / "run.json") as staging:
-                staging.write_text(json.dumps(self._identity))
+                staging.write_text(json.dumps(self._identity), encoding="utf-8")
         with whole_file(self.folder / name) as staging:
             staging.write_bytes(content)
         for old in self._paths()[KEPT:]:

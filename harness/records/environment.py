@@ -29,7 +29,7 @@ def processor_name() -> str:
     """Return the model name of the processor."""
     information = Path("/proc/cpuinfo")
     if information.exists():
-        for line in information.read_text().splitlines():
+        for line in information.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -46,5 +46,5 @@ def git_revision() -> str | None:
 
 
 def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, encoding="utf-8")
     return result.stdout.strip()

@@ -210,9 +210,9 @@ def write_run(
             if table is not None:
                 write_parquet(table, staging / f"{name}.parquet")
         text = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False)
-        (staging / "record.json").write_text(text + "\n")
+        (staging / "record.json").write_text(text + "\n", encoding="utf-8")
         checksums = {path.name: file_checksum(path) for path in sorted(staging.iterdir())}
-        (staging / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n")
+        (staging / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
 
 
 def read_record(folder: Path) -> Record:

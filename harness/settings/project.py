@@ -95,7 +95,7 @@ def _write(path: Path, lines: Lines, expected: Any) -> None:
     if not understood:
         raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
     with whole_file(path) as staging:
-        staging.write_text("".join(lines))
+        staging.write_text("".join(lines), encoding="utf-8")
 
 
 def _equal(one: Any, other: Any, met: set[tuple[int, int]]) -> bool:

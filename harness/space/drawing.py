@@ -5,6 +5,7 @@ import math
 from html import escape
 from typing import NamedTuple
 
+from harness.base.matplotlib_import import drawing_settings
 from harness.space.cell import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
 
 OPERATION_COLOURS = {NONE: "#999999", SKIP: "#d55e00", CONV1: "#56b4e9", CONV3: "#0072b2", POOL: "#009e73"}
@@ -97,6 +98,11 @@ def _svg_arrow(arrow: _Arrow, operation: str) -> str:
 
 def cell_png(cell: Cell, scale: float = 3.0) -> bytes:
     """Return the drawing of a cell as a PNG of `scale` times the size, on white, for viewers that show no SVG."""
+    with drawing_settings({}):
+        return _png(cell, scale)
+
+
+def _png(cell: Cell, scale: float) -> bytes:
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle, PathPatch, Polygon
     from matplotlib.path import Path

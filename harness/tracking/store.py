@@ -272,14 +272,12 @@ def _unusable(store: Store, reason: str, of_the_machine: bool = False) -> str:
         return f"the tracking server {store.shown} cannot be used ({reason})"
     again = "move it away and run dartsboard sync, which builds it anew"
     if of_the_machine:
-        again = (
-            "it may be whole; make room on the disk, or lift the limit or the lock that is in the way, and run it again"
-        )
+        again = "it may be whole; make room on the disk or lift the limit or lock in the way, and run it again"
     return f"{store.database} cannot be used ({reason})" + (f": {again}" if store.database.exists() else "")
 
 
 def _is_of_the_machine(error: BaseException | None) -> bool:
-    """Whether the disk, a limit, a right or another process is the reason, by the first error of a chain that says so."""
+    """Whether the disk, a limit, a right or another process is the reason, by the first error that says so."""
     met = 0
     while error is not None and met < LONGEST_CHAIN:
         code = getattr(error, "sqlite_errorcode", None)

@@ -22,7 +22,7 @@ def memory_limited(file_size: int) -> Iterator[None]:
         yield
         return
     before, most = resource.getrlimit(resource.RLIMIT_AS)
-    held = int(_STATUS.read_text().split()[0]) * resource.getpagesize()
+    held = int(_STATUS.read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     wanted = held + ALLOWANCE + PER_BYTE * file_size
     limits = [limit for limit in (before, most) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_AS, (min([wanted, *limits]), most))

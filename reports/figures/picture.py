@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from harness.base.matplotlib_import import drawing_settings
 from harness.base.processes import map_in_processes
 from reports.figures.style import SETTINGS
 
@@ -64,7 +64,7 @@ def draw_together(pictures: Sequence[Picture], processes: int) -> None:
 
 
 def _drawn(picture: Picture) -> tuple[str, bytes]:
-    with matplotlib.rc_context(SETTINGS), _global_stream_kept():
+    with drawing_settings(SETTINGS), _global_stream_kept():
         figure = picture._plot(*picture._arguments)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg")

@@ -186,7 +186,7 @@ class SlurmEngine:
             {"job": job, "version": entry.version, "task": _plain(entry.task)} for job, entry in self._jobs.items()
         ]
         with whole_file(self._state / LEDGER) as staging:
-            staging.write_text(json.dumps(content))
+            staging.write_text(json.dumps(content), encoding="utf-8")
 
     # Submitting
 
@@ -278,7 +278,7 @@ def _with_result(entry: _Submitted) -> Ended:
 
 def _last_words(job: Job[Any]) -> str:
     try:
-        lines = job.paths.stderr.read_text(errors="replace").strip().splitlines()
+        lines = job.paths.stderr.read_text(errors="replace", encoding="utf-8").strip().splitlines()
     except OSError:
         return ""
     return f"; its last line: {lines[-1].strip()}" if lines else ""
@@ -295,7 +295,7 @@ def _task(content: dict[str, Any]) -> Task:
 
 def _read_ledger(path: Path) -> list[dict[str, Any]]:
     try:
-        content: list[dict[str, Any]] = json.loads(path.read_text())
+        content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except ValueError as error:

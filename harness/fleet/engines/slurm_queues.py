@@ -82,7 +82,12 @@ class SlurmQueue:
         command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--name={self.name}"]
         try:
             text = subprocess.run(
-                [*command, "--format=%i|%T|%N"], capture_output=True, text=True, check=True, timeout=ANSWER_SECONDS
+                [*command, "--format=%i|%T|%N"],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=ANSWER_SECONDS,
+                encoding="utf-8",
             ).stdout
         except (OSError, subprocess.SubprocessError):
             return None
@@ -139,5 +144,5 @@ class LocalQueue:
             with suppress(OSError):
                 command = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 if [module, str(self._folder)] == command[-3:-1]:
-                    found[path.name] = (path / "stat").read_text().rpartition(")")[2].split()[1]
+                    found[path.name] = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
         return found
