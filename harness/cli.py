@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.base.errors import UserError, quoted
+from harness.base.errors import UserError, printable, quoted
 from harness.base.masking import masked
 from harness.base.output import tolerant_output
 from harness.base.source_tree import run_the_tree_here
@@ -31,7 +31,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            click.echo(f"error: {masked(str(error))}", err=True)
+            click.echo(f"error: {printable(masked(str(error)))}", err=True)
             context.exit(2)
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, printable
 from harness.base.interruption import clean_end
 from harness.base.masking import masked
 from harness.base.output import tolerant_output
@@ -24,7 +24,7 @@ def stage(main: Callable[Arguments, None]) -> Callable[Arguments, None]:
             with clean_end(), tolerant_output():
                 main(*args, **kwargs)
         except UserError as error:
-            print(f"error: {masked(str(error))}", file=sys.stderr)
+            print(f"error: {printable(masked(str(error)))}", file=sys.stderr)
             sys.exit(2)
 
     return guarded

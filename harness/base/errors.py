@@ -35,6 +35,14 @@ def quoted(value: Any, most: int = 60) -> str:
 
 
 def in_one_line(text: object, most: int = 300) -> str:
-    """Return a text without line breaks, and cut when it is long."""
-    line = " ".join(str(text).split())
+    """Return a text without line breaks and control characters, and cut when it is long."""
+    try:
+        line = printable(" ".join(str(text).split()))
+    except Exception:  # what others wrote may have no text
+        line = f"a {type(text).__name__}"
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for what would move a terminal's cursor, colour it or turn its direction."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

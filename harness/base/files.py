@@ -155,6 +155,14 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
+def named_path(text: str) -> Path:
+    """Return the path that a setting or an argument names; `~` stands for the user's folder, as in a shell."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # a user that is unknown: then it is a name like others
+        return Path(text)
+
+
 def read_text(path: Path) -> str:
     """Return the text of a regular file in UTF-8, whatever the locale; each line ends with a line feed.
 

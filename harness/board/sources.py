@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from harness.base.files import whole_file
+from harness.base.files import named_path, whole_file
 from harness.base.known_hashes import KnownHashes
 from harness.settings.protocol import Board
 
@@ -75,7 +75,7 @@ def _named_files(board: Board) -> dict[Part, tuple[str | None, list[Path]]]:
         files = changeable_files(data)
         named["images"] = (data.path if files else None, files)
     if data.split.file is not None:
-        named["split"] = data.split.file, [Path(data.split.file)]
+        named["split"] = data.split.file, [named_path(data.split.file)]
     if truth.path is not None:
         from harness.truth.sources import source_files
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from harness.base.errors import UserError, did_you_mean
+from harness.base.files import named_path
 from harness.images.torchvision_import import load_torchvision
 from harness.settings.protocol import DataSettings
 from harness.untrusted.limited_reading import read_limited
@@ -73,7 +74,7 @@ def changeable_files(settings: DataSettings) -> list[Path]:
 def _folder_of(settings: DataSettings) -> Path:
     if settings.path is None:
         raise UserError(f"data.path is null: expected the folder that holds the files of {settings.name}")
-    return Path(settings.path)
+    return named_path(settings.path)
 
 
 # digits

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import read_text
+from harness.base.files import named_path, read_text
 from harness.base.streams import stream
 from harness.settings.protocol import SplitSettings
 
@@ -52,7 +52,7 @@ def split_images(settings: SplitSettings, train_count: int, test_count: int) -> 
 
 def _file(settings: SplitSettings) -> Path:
     assert settings.file is not None  # SplitSettings validates it
-    return Path(settings.file)
+    return named_path(settings.file)
 
 
 def _from_file(path: Path, train_count: int) -> Split:

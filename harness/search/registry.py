@@ -3,12 +3,15 @@
 import importlib
 import inspect
 import pkgutil
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
-from harness.base.errors import UserError, did_you_mean, quoted
+from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
@@ -29,12 +32,7 @@ def methods() -> dict[str, Method]:
     """
     found: dict[str, Method] = {}
     for module in _modules():
-        for _, method in inspect.getmembers(module, _is_method):
-            if method.__module__ != module.__name__:
-                continue
-            if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
-                where = f"{module.__name__}: the method {method.__name__} is named {quoted(method.name)}"
-                raise UserError(f"{where}, expected at most {LONGEST_NAME} letters, digits and hyphens")
+        for method in _methods_of(module):
             if method.name in found and found[method.name] is not method:
                 where = f"{found[method.name].__module__} and {module.__name__}"
                 raise UserError(f"two methods are named {method.name!r}: {where}")
@@ -46,13 +44,30 @@ def _modules() -> list[ModuleType]:
     package = importlib.import_module("variants")
     names = [f"variants.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
     names += [point.value.partition(":")[0] for point in entry_points(group=ENTRY_POINT_GROUP)]
-    modules = []
-    for name in dict.fromkeys(names):
-        try:
-            modules.append(importlib.import_module(name))
-        except Exception as error:
-            raise UserError(f"the variant file {name} cannot be imported: {type(error).__name__}: {error}") from error
-    return modules
+    return [_imported(name) for name in dict.fromkeys(names)]
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        with redirect_stdout(sys.stderr):  # what it prints shall not stand in a command's JSON
+            return importlib.import_module(name)
+    except (Exception, SystemExit, GeneratorExit) as error:  # a method must not end the program without a word
+        reason = f"{type(error).__name__}: {in_one_line(error)}"
+        raise UserError(f"the variant file {in_one_line(name)} cannot be imported: {reason}") from error
+
+
+def _methods_of(module: ModuleType) -> Iterator[Method]:
+    for _, method in inspect.getmembers(module, _is_method):
+        if method.__module__ != module.__name__:
+            continue
+        where = f"{module.__name__}: the method {method.__name__}"
+        if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
+            expected = f"expected at most {LONGEST_NAME} letters, digits and hyphens"
+            raise UserError(f"{where} is named {quoted(method.name)}, {expected}")
+        for attribute in ("axis", "citation", "strategy"):
+            if not isinstance(getattr(method, attribute, None), str):
+                raise UserError(f"{where} does not say its {attribute}, expected a text")
+        yield method
 
 
 def _is_method(value: Any) -> bool:

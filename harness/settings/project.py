@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.base.errors import UserError
-from harness.base.files import read_text, whole_file
+from harness.base.files import read_file, read_text, whole_file
 from harness.settings.protocol import PARAMS_FILE
 from harness.settings.validation import read_yaml
 
@@ -94,8 +94,9 @@ def _write(path: Path, lines: Lines, expected: Any) -> None:
         understood = False
     if not understood:
         raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
+    line_end = "\r\n" if b"\r\n" in read_file(path) else "\n"
     with whole_file(path) as staging:
-        staging.write_text("".join(lines), encoding="utf-8")
+        staging.write_text("".join(lines), encoding="utf-8", newline=line_end)
 
 
 def _equal(one: Any, other: Any, met: set[tuple[int, int]]) -> bool:

@@ -42,10 +42,20 @@ def validate(model: type[Model], content: Any, where: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        sentences = [_sentence(model, detail) for detail in error.errors()]
+        sentences = [_sentence(model, detail) for detail in _innermost(error.errors())]
         others = "; ".join(sentences[1:MOST_MISTAKES]) + ("; ..." if len(sentences) > MOST_MISTAKES else "")
         more = f" (and {len(sentences) - 1} more: {others})" if len(sentences) > 1 else ""
         raise UserError(f"{where}: {sentences[0]}{more}") from None
+
+
+def _innermost(details: list[Any]) -> list[Any]:
+    # Of a list whose entries are wrong it is not worth saying that too few are left.
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if not any(place != detail["loc"] and place[: len(detail["loc"])] == detail["loc"] for place in places)
+    ]
 
 
 def _sentence(model: type[BaseModel], detail: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from harness.base.errors import UserError, quoted
-from harness.base.files import STATE, whole_file
+from harness.base.files import STATE, named_path, whole_file
 from harness.base.masking import masked_address, without_credentials
 from harness.settings.protocol import Board
 from harness.tracking.database import check_database
@@ -169,8 +169,7 @@ def _file_name(uri: str | None) -> str:
         return ""
     name = unquote(uri.partition("///")[2].partition("?")[0])
     if name.startswith("~"):
-        with suppress(RuntimeError):  # no such user: then it is a name like others
-            name = str(Path(name).expanduser())
+        name = str(named_path(name))
     return "" if "\0" in name or name.endswith("/") else name
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from harness.base.collector import collector_paused
 from harness.base.errors import UserError, quoted
-from harness.base.files import check_place_of_file, file_checksum
+from harness.base.files import check_place_of_file, file_checksum, named_path
 from harness.settings.protocol import AccuracyColumn, TruthSettings
 from harness.settings.validation import validate
 from harness.space.cell import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
@@ -67,12 +67,7 @@ def source_files(settings: TruthSettings) -> list[Path]:
 
 
 def _path(settings: TruthSettings) -> Path:
-    if settings.path is None:
-        return analog_file()
-    try:
-        return Path(settings.path).expanduser()
-    except RuntimeError:  # a user that is unknown: then it is a name like others
-        return Path(settings.path)
+    return analog_file() if settings.path is None else named_path(settings.path)
 
 
 def parse_columns(texts: Iterable[str]) -> dict[str, AccuracyColumn]:

@@ -121,3 +121,13 @@ def test_aliases_that_stand_for_more_than_anybody_can_compare(tmp_path: Path) ->
     path.write_text("\n".join([*levels, "c: &c [*c]"]) + "\n")
     set_params({"truth": {"source": "x"}}, path)
     assert path.read_text().endswith("truth:\n  source: x\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_end_as_they_did(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("truth: {a: 1}  # é\nvariants:\n  darts: {}\n", encoding="utf-8", newline=end)
+    set_params({"truth": {"source": "x"}}, path)
+    add_variant("mine", {}, path)
+    expected = "truth:\n  source: x\nvariants:\n  darts: {}\n  mine: {}\n"
+    assert path.read_bytes() == expected.replace("\n", end).encode()

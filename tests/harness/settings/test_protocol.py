@@ -88,6 +88,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
         ("protocols.tiny.threads", 10**6, "protocols.tiny.threads: input should be less than or equal to 1024"),
         ("protocols.lr0;5", {}, "the key 'protocols.lr0;5.data' is missing"),
         ("seeds", [], "seeds: tuple should have at least 1 item"),
+        ("seeds", [1.5], "params.yaml: seeds.0: input should be a valid integer, not 1.5"),
         ("baselines.darts", {}, "baselines: 'darts' stands under variants too"),
     ],
 )
@@ -96,7 +97,7 @@ def test_a_mistake_is_one_sentence_with_its_place(path: str, value: Any, sentenc
         validate(Board, changed(path, value), where="params.yaml")
     assert sentence in str(caught.value)
     assert str(caught.value).startswith("params.yaml: ")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "1 more" not in str(caught.value)
 
 
 def test_a_board_without_any_method_is_refused() -> None:

@@ -1,0 +1,66 @@
+"""Whatever a package of methods does while it is imported: one sentence that names it, and nothing on the output."""
+
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from harness.base.errors import UserError
+from harness.search import registry
+
+METHOD = """
+from harness.api import Variant
+
+class Elsewhere(Variant):
+    name = "elsewhere"
+    citation = "Somebody. Something. 2026."
+    axis = "none"
+"""
+BAD = {
+    "raises over several lines": "raise RuntimeError('a\\nb\\x1b[31m\\u202e')",
+    "ends the program": "import sys\nsys.exit(0)",
+    "ends a generator": "raise GeneratorExit",
+    "raises what has no text": "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd",
+    "is no Python": "def",
+    "nests too deep": "x = " + "(" * 300 + ")" * 300,
+    "recurses": "def f(): f()\nf()",
+    "has no axis": METHOD.replace('axis = "none"', "pass"),
+    "has an axis that is no text": METHOD.replace('axis = "none"', "axis = 5"),
+    "has no citation": METHOD.replace("citation =", "note ="),
+    "has a strategy of None": METHOD + "    strategy = None\n",
+}
+
+
+@pytest.fixture
+def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that is registered as a package of methods, still empty."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("x", "other_methods_of_a_test", registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    monkeypatch.delitem(sys.modules, "other_methods_of_a_test", raising=False)
+    return tmp_path / "other_methods_of_a_test.py"
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_one_is_one_sentence(plug_in: Path, name: str) -> None:
+    plug_in.write_text(BAD[name], encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        registry.methods.__wrapped__()
+    sentence = str(caught.value)
+    assert "other_methods_of_a_test" in sentence and sentence.isprintable()
+
+
+def test_what_one_prints_does_not_stand_in_the_output(plug_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plug_in.write_text("print('hello')\n" + METHOD, encoding="utf-8")
+    assert "elsewhere" in registry.methods.__wrapped__()
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+@pytest.mark.parametrize("value", ["", "no_such_module_of_a_test", "a b", "x:y:z", "..up", "é\x1b"])
+def test_an_entry_that_leads_nowhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    point = EntryPoint("x", value, registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    with pytest.raises(UserError, match="cannot be imported") as caught:
+        registry.methods.__wrapped__()
+    assert str(caught.value).isprintable()
