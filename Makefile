@@ -50,7 +50,11 @@ docs: .venv/installed
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "documentation: $(CURDIR)/site/index.html"
 
-.venv/installed: constraints.txt pyproject.toml
-	$(PYTHON) -m venv .venv
+# An environment names the folder that it was made in; in one that was moved or copied it is made anew.
+MOVED := $(shell test ! -e .venv/installed || grep -qF "$$(pwd -P)/.venv" .venv/pyvenv.cfg || echo moved)
+.PHONY: moved
+
+.venv/installed: constraints.txt pyproject.toml $(MOVED)
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
