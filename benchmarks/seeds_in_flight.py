@@ -30,7 +30,8 @@ from benchmarks.step_ways import QUICK, PilImages, PlainSearch, noise
 from harness.base.errors import UserError
 from harness.base.progress import Display, Row, show_runs
 from harness.board import runner
-from harness.fleet.group import PROCESSES, Run, run_together
+from harness.fleet.forks import PROCESSES
+from harness.fleet.group import Run, run_together
 from harness.images.batches import Batch, Half, SearchData
 from harness.images.decoded import IMAGES, ImageArrays, write_cached
 from harness.records.record import read_record, run_folder

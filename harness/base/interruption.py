@@ -1,11 +1,17 @@
-"""Ctrl-C and SIGTERM: leave at once, and leave nothing half-written."""
+"""Ctrl-C, SIGTERM and a closed terminal: leave at once, and leave nothing half-written."""
 
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask a command to end; SIGHUP is none below nohup, which has it ignored."""
+    asked = (signal.SIGINT, signal.SIGTERM)
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*asked, signal.SIGHUP)
 
 
 class _StoppedError(BaseException):
@@ -19,13 +25,16 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def clean_end() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end what is done inside, with one line and the status that a shell expects."""
-    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Let `ending_signals` end what is done inside, with one line and the status that a shell expects."""
+    before = {number: signal.signal(number, _stop) for number in ending_signals()}
     try:
         yield
     except _StoppedError as stopped:
         number = signal.Signals(stopped.args[0])
-        print(f"stopped by {number.name}; the same command goes on from the last checkpoint, if any", file=sys.stderr)
+        with suppress(OSError):  # the terminal is closed
+            print(
+                f"stopped by {number.name}; the same command goes on from the last checkpoint, if any", file=sys.stderr
+            )
         sys.exit(128 + number)
     finally:
         for each, handler in before.items():

@@ -9,13 +9,16 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, in_one_line
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+OF_THE_TERMINAL = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal sends to all its processes: Ctrl-C, and when it is closed."""
 WAITING = 4
 """Items a process that wait for it, so that neither side idles and memory stays small."""
 
@@ -52,13 +55,17 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
 
 
 class Background(Generic[Result]):
-    """A function that is computed in a process of its own, whose memory is given back with it."""
+    """A function that is computed in a process of its own, whose memory is given back with it.
+
+    Raises:
+        UserError: the system starts no process.
+    """
 
     def __init__(self, function: Callable[..., Result], *arguments: object):
         processes = get_context("spawn")
         self._answer, theirs = processes.Pipe(duplex=False)
         self._process = processes.Process(target=_answer, args=(theirs, function, arguments), daemon=True)
-        self._process.start()
+        start_process(self._process)
         theirs.close()
 
     @property
@@ -70,12 +77,13 @@ class Background(Generic[Result]):
         """Wait for the result, and return it.
 
         Raises:
-            UserError: the function raised it, or its process was killed.
+            UserError: the function raised it or something else, or its process ended without an answer.
         """
         try:
             answer: Result | UserError = self._answer.recv()
-        except EOFError:
-            raise UserError("a process beside this one was killed, perhaps because memory ran out: try again") from None
+        except (EOFError, OSError):
+            self._process.join()
+            raise UserError(f"a process beside this one {_end_of(self._process)}: try again") from None
         finally:
             self.stop()
         if isinstance(answer, UserError):
@@ -92,15 +100,41 @@ class Background(Generic[Result]):
 def _answer(channel: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
     follow_parent()
     try:
-        answer = function(*arguments)
+        channel.send(function(*arguments))
     except UserError as error:
-        answer = error
-    channel.send(answer)
+        channel.send(error)
+    except Exception as error:  # what is raised here is seen by nobody else
+        channel.send(UserError(f"{function.__name__}: {type(error).__name__}: {in_one_line(error)}"))
+
+
+def _end_of(process: BaseProcess) -> str:
+    """Return how a process ended that left no answer."""
+    status = process.exitcode or 0
+    if status >= 0:
+        return f"ended with status {status}"
+    return f"was killed by {signal.Signals(-status).name}, perhaps because memory ran out"
+
+
+def start_process(process: BaseProcess) -> None:
+    """Start a process.
+
+    Raises:
+        UserError: the system, or the server that processes are forked from, does not do it.
+    """
+    try:
+        process.start()
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or in_one_line(error) or type(error).__name__
+        raise UserError(
+            f"a process could not be started beside this one ({reason}): memory or the number of processes may be "
+            f"limited (ulimit -a says)"
+        ) from None
 
 
 def follow_parent() -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the process that started this one; end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals that reach every process of a terminal to the process that started this one; end with it."""
+    for number in OF_THE_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
     end_with_parent()
 
 

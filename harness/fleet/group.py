@@ -4,16 +4,13 @@ On CPUs one single-threaded process a core. On a CUDA device the processes share
 """
 
 import math
-import multiprocessing
 import signal
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -24,20 +21,13 @@ from harness.base.processes import end_with_parent
 from harness.base.progress import Display, show_runs
 from harness.board import runner
 from harness.fleet import dvc_stages
+from harness.fleet.forks import PROCESSES, continue_server, signals_noted, start_apart, warm_up
 from harness.fleet.places import Epoch, Places, memory_of, places_for
 from harness.images.decoded import IMAGES, check_cached
 from harness.records import record
 from harness.search import registry
 from harness.search.baseline import Baseline
 from harness.settings.protocol import Board
-
-# Each search is forked from a process that has done nothing but import: a fork of this one, which may have threads or
-# a CUDA context, could hang, and importing torch anew would cost every search seconds. (Frameworks of macOS forbid it.)
-if sys.platform == "linux":
-    PROCESSES = multiprocessing.get_context("forkserver")
-else:
-    PROCESSES = multiprocessing.get_context("spawn")
-PROCESSES.set_forkserver_preload(["harness.fleet.group", "harness.fleet.preload"])
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 3.0
@@ -132,7 +122,7 @@ def run_together(
 
     Raises:
         UserError: bad settings, missing data or device; then nothing has begun.
-        StoppedError: SIGINT or SIGTERM came.
+        StoppedError: SIGINT, SIGTERM or SIGHUP came.
     """
     runs = list(dict.fromkeys(runs))
     check(board, runs)
@@ -177,43 +167,6 @@ def check(board: Board, runs: Sequence[Run]) -> None:
         if not issubclass(registry.method(name), Baseline):
             check_cached(IMAGES, board.chosen.data)
         runner.fingerprint(board, name, seed=0)
-
-
-@contextmanager
-def signals_noted(note: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Call a function on SIGINT and SIGTERM; one that raised could leave a process that nobody knows of."""
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def warm_up() -> threading.Thread:
-    """Do the imports that all processes of `PROCESSES` share; return the thread that waits for them."""
-    thread = threading.Thread(target=_start_nothing, daemon=True)
-    thread.start()
-    return thread
-
-
-def _start_nothing() -> None:
-    # A signal to the whole group of processes may end the one that imports; it is begun anew when it is needed.
-    with interrupt_blocked(), suppress(EOFError, OSError):
-        process = PROCESSES.Process(target=_nothing, daemon=True)
-        process.start()
-        process.join()
-
-
-@contextmanager
-def interrupt_blocked() -> Iterator[None]:
-    """Let what starts in here never see the Ctrl-C of a terminal, which goes to all; it leaves when it is told to."""
-    resource_tracker.ensure_running()  # else the first start begins it, which lifts the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Group:
@@ -265,11 +218,17 @@ class _Group:
     def _start(self, run: Run) -> None:
         ours, theirs = PROCESSES.Pipe()
         process = PROCESSES.Process(target=_work, args=(self.board, run, theirs, self.deadline), daemon=True)
-        with interrupt_blocked():
-            process.start()
-        theirs.close()
-        self.running[ours] = run, process, time.monotonic()
         self.display.begin(str(run))
+        try:
+            start_apart(process)
+        except UserError as error:
+            if not self.running:
+                raise  # nor will the next one start
+            self._end(run, Outcome(run, "crashed", str(error), 0.0))
+            return
+        finally:
+            theirs.close()
+        self.running[ours] = run, process, time.monotonic()
 
     def _receive(self, channel: Connection) -> None:
         run, process, started = self.running[channel]
@@ -283,9 +242,7 @@ class _Group:
             process.join()
             del self.running[channel]
             channel.close()
-            self.outcomes[run] = message
-            self.places.end(run)
-            self.display.end(str(run), str(message))
+            self._end(run, message)
             return
         if run not in self.in_progress:
             self.in_progress.add(run)
@@ -296,7 +253,13 @@ class _Group:
         if news and len(self.waiting) + len(self.running) > 1:
             self.display.say(news)
 
+    def _end(self, run: Run, outcome: Outcome) -> None:
+        self.outcomes[run] = outcome
+        self.places.end(run)
+        self.display.end(str(run), str(outcome))
+
     def _end_all(self) -> None:
+        continue_server()
         processes = [process for _, process, _ in self.running.values()]
         for process in processes:
             process.terminate()
@@ -317,10 +280,6 @@ def cause_of_death(status: int | None) -> str:
 
 
 # In the process of one run
-
-
-def _nothing() -> None:
-    pass
 
 
 class _OutOfTime(BaseException):

@@ -24,7 +24,7 @@ import numpy as np
 
 from harness.base.errors import UserError
 from harness.base.processes import end_with_parent
-from harness.fleet.group import PROCESSES
+from harness.fleet.forks import PROCESSES
 from tests.faults import fuzzing_targets, mutations
 from tests.faults.fuzzing_targets import Target
 

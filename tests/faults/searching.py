@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.base.errors import UserError
 from harness.board.runner import run_method
-from harness.fleet.group import PROCESSES
+from harness.fleet.forks import PROCESSES
 from harness.records import checkpoint
 from harness.records.record import TIMING_COLUMNS, read_record, read_table, run_folder
 from harness.settings.protocol import load_board

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from harness.base.errors import UserError
-from harness.fleet.group import PROCESSES, dvc_stages, warm_up
+from harness.fleet import dvc_stages
+from harness.fleet.forks import PROCESSES, warm_up
 from harness.fleet.sweep import Placement, sweep
 from harness.records.checkpoint import unfinished
 from harness.settings.protocol import load_board

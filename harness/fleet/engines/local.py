@@ -19,17 +19,8 @@ from harness.base.errors import UserError, did_you_mean
 from harness.base.processes import end_with_parent, usable_cores
 from harness.base.progress import Row
 from harness.fleet.engine import Ended, Resources, Task
-from harness.fleet.group import (
-    PATIENCE_SECONDS,
-    POLL_SECONDS,
-    PROCESSES,
-    Outcome,
-    StoppedError,
-    cause_of_death,
-    interrupt_blocked,
-    leave,
-    warm_up,
-)
+from harness.fleet.forks import PROCESSES, continue_server, start_apart, warm_up
+from harness.fleet.group import PATIENCE_SECONDS, POLL_SECONDS, Outcome, StoppedError, cause_of_death, leave
 from harness.fleet.places import memory_left, memory_of
 from harness.fleet.worker import work
 
@@ -80,6 +71,7 @@ class LocalEngine:
         self._all_gpus = visible_gpus() if gpus is None else tuple(gpus)
         self._free_gpus = list(self._all_gpus)
         self._running: dict[Connection, _Running] = {}
+        self._unstarted: list[Ended] = []
         self._memory = memory_left()
         self._seen = 0.0
         """Bytes of memory that a task took on cores, the most so far."""
@@ -116,15 +108,26 @@ class LocalEngine:
         return all(needs) and sum(needs) <= self._memory
 
     def submit(self, task: Task) -> None:
-        """Begin a task."""
+        """Begin a task.
+
+        Raises:
+            UserError: no process can be started.
+        """
         ours, theirs = PROCESSES.Pipe()
         gpus = tuple(self._free_gpus.pop(0) for _ in range(task.resources.gpus))
         # Only a process that is no daemon may start others.
         daemon = len(task.runs) == 1
         process = PROCESSES.Process(target=_work, args=(self._folder, task, theirs, gpus), daemon=daemon)
-        with interrupt_blocked():
-            process.start()
-        theirs.close()
+        try:
+            start_apart(process)
+        except UserError as error:
+            if not self._running:
+                raise  # nor will the next one start
+            self._free_gpus.extend(gpus)
+            self._unstarted.append(Ended(task, cause=str(error)))
+            return
+        finally:
+            theirs.close()
         self._running[ours] = _Running(task, process, gpus)
 
     def wait(self, seconds: float) -> list[Ended]:
@@ -133,6 +136,9 @@ class LocalEngine:
         if self._imports.is_alive():
             self._imports.join(seconds)
             return []
+        if self._unstarted:
+            ended, self._unstarted = self._unstarted, []
+            return ended
         while True:
             left = max(0.0, deadline - time.monotonic())
             ready = wait(list(self._running), timeout=left) if self._running else []
@@ -167,6 +173,7 @@ class LocalEngine:
 
     def close(self) -> None:
         """End all processes."""
+        continue_server()
         for entry in self._running.values():
             entry.process.terminate()
         patience = time.monotonic() + PATIENCE_SECONDS

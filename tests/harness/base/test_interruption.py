@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a single search cleanly, soon and with its checkpoint."""
+"""Ctrl-C, SIGTERM and a closed terminal end a single search cleanly, soon and with its checkpoint."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.interruption import clean_end
 from harness.board.runner import is_running
 from harness.records.checkpoint import CHECKPOINTS
 from tests.conftest import ROOT, tiny_params, write_params
@@ -17,7 +18,9 @@ COMMAND = [sys.executable, "-c", "from harness.cli import main; main()", "search
 STAGE = [sys.executable, "-m", "pipelines.search", "darts", "0"]
 
 
-@pytest.mark.parametrize(("command", "number"), [(COMMAND, signal.SIGTERM), (STAGE, signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("command", "number"), [(COMMAND, signal.SIGTERM), (STAGE, signal.SIGINT), (COMMAND, signal.SIGHUP)]
+)
 def test_a_search_leaves_in_time_with_one_line(project: Path, command: list[str], number: signal.Signals) -> None:
     content = tiny_params()
     content["protocols"]["tiny"]["epochs"] = 10_000
@@ -39,3 +42,12 @@ def test_a_search_leaves_in_time_with_one_line(project: Path, command: list[str]
     assert not list(Path().rglob("*.partial"))
     assert not list(Path(".dartsboard/locks").glob("*.owner"))
     assert not is_running("darts", 0)
+
+
+def test_below_nohup_a_closed_terminal_ends_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with clean_end():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

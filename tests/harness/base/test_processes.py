@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from harness.base.errors import UserError
-from harness.base.processes import WAITING, map_in_processes
+from harness.base.processes import WAITING, Background, map_in_processes, start_process
 
 
 def test_one_process_computes_it_itself() -> None:
@@ -44,6 +45,32 @@ def test_a_process_that_is_killed_is_one_sentence() -> None:
 
 def kill_this_process(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_whatever_a_background_process_raises_is_a_sentence_with_its_reason() -> None:
+    with pytest.raises(UserError, match=r"^listdir: FileNotFoundError: .*'absent'$"):
+        Background(os.listdir, "absent").result()
+    with pytest.raises(UserError, match="was killed by SIGKILL, perhaps because memory ran out: try again"):
+        Background(kill_this_process, 0).result()
+    with pytest.raises(UserError, match="ended with status 3: try again"):
+        Background(sys.exit, 3).result()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (EOFError("unexpected EOF"), "unexpected EOF"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "Resource temporarily unavailable"),
+    ],
+)
+def test_a_process_that_cannot_be_started_is_a_sentence(error: Exception, reason: str) -> None:
+    class Refused(BaseProcess):
+        def start(self) -> None:
+            raise error
+
+    with pytest.raises(UserError, match=rf"could not be started beside this one \({reason}\): memory or"):
+        start_process(Refused())
 
 
 SCRIPT = """

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from harness.base.errors import UserError
 from harness.board.runner import is_running, run_lock, run_search
 from harness.cli import main
-from harness.fleet import group
+from harness.fleet import forks, group
 from harness.fleet.group import Outcome, Run, StoppedError, parse_seeds, run_together
 from harness.images.decoded import IMAGES, decode, write_cached
 from harness.records.checkpoint import CHECKPOINTS
@@ -296,5 +296,5 @@ def test_a_signal_to_all_during_the_imports_leaves_no_traceback(monkeypatch: pyt
         def start(self) -> None:
             raise EOFError("unexpected EOF")  # what multiprocessing says when the process that forks is gone
 
-    monkeypatch.setattr(group.PROCESSES, "Process", lambda **options: Ended())
-    group._start_nothing()
+    monkeypatch.setattr(forks.PROCESSES, "Process", lambda **options: Ended())
+    forks._start_nothing()

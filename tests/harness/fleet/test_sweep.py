@@ -13,7 +13,7 @@ from dvc.exceptions import DvcException
 from harness.board.runner import run_method
 from harness.cli import main
 from harness.fleet import dvc_stages
-from harness.fleet.group import warm_up
+from harness.fleet.forks import warm_up
 from harness.records.record import run_folder
 from harness.settings.protocol import load_board
 from tests.conftest import tiny_params, write_params

@@ -10,7 +10,8 @@ from harness.board.runner import is_running
 from harness.fleet.engine import Ended, Resources, Task
 from harness.fleet.engines import create_engine
 from harness.fleet.engines.local import LocalEngine
-from harness.fleet.group import PROCESSES, Run, warm_up
+from harness.fleet.forks import PROCESSES, warm_up
+from harness.fleet.group import Run
 from harness.records.checkpoint import unfinished
 from harness.records.record import run_folder
 from tests.conftest import tiny_params, write_params
