@@ -120,9 +120,12 @@ def _truth(board: Board) -> str:
 
 
 def _pipeline(board: Board) -> str:
-    if not Path(".dvc").is_dir():
-        raise UserError("this folder is no DVC project: run `dvc init` (with --no-scm outside git)")
-    return "DVC is set up; `dvc repro` makes everything"
+    from harness.fleet.dvc_project import check_dvc, dvc_folder
+
+    check_dvc()
+    folder = dvc_folder()
+    above = "" if folder in (None, Path.cwd()) else f" in {folder}"
+    return f"DVC is set up{above}; `dvc repro` makes everything"
 
 
 def _tracking(board: Board) -> str:

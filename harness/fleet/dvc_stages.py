@@ -4,52 +4,94 @@ DVC's commands read and write the whole of dvc.lock once a stage, and read param
 hundreds of runs takes longer than the runs. So this uses its Python interface, which takes many stages at once.
 """
 
-import functools
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base.errors import UserError, in_one_line
+from harness.base.errors import UserError
 from harness.base.files import whole_file
 from harness.board.sources import write_sources
 from harness.settings.protocol import load_board
+from harness.fleet.dvc_project import LOCK_FILE, STAGES_FILE, check_stages_file, dvc_folder, dvc_project
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 FIRST = ("code", "data", "truth")
 """Stages that every run waits for."""
-LOCK_FILE = Path("dvc.lock")
-ASIDE = Path("dvc.lock-damaged")
 
 
-def stale(*targets: str) -> list[str]:
-    """Return the stages among the targets, or among all, whose inputs, command or outputs have changed.
+@dataclass(frozen=True)
+class Look:
+    """How the stages stand."""
+
+    stale: list[str]
+    """Those that `dvc repro` would run."""
+    elsewhere: list[str]
+    """Those of them that dvc.lock knows with the same inputs, and whose outputs are neither here nor in DVC's cache."""
+    remote: str | None
+    """DVC's remote, by name; it may hold them."""
+
+
+def look(*targets: str) -> Look:
+    """Return how the stages among the targets stand, or all of dvc.yaml.
 
     Raises:
         UserError: DVC cannot say.
     """
-    with _told(), _project() as repo:
-        changes = repo.status(targets=list(targets) or None)
-    return [name for name, reasons in changes.items() if reasons != ["always changed"]]
+    check_stages_file()
+    with dvc_project() as repo:
+        status = repo.status(targets=list(targets) or [str(STAGES_FILE)])  # in a folder above there may be others
+        stale = [name for name, changes in status.items() if changes != ["always changed"]]
+        elsewhere = [name for name in stale if _is_elsewhere(status[name])]
+        return Look(stale, elsewhere, repo.config["core"].get("remote"))
+
+
+def stale(*targets: str) -> list[str]:
+    """Return the stages among the targets, or all of dvc.yaml, that `dvc repro` would run.
+
+    Raises:
+        UserError: DVC cannot say.
+    """
+    return look(*targets).stale
+
+
+def _is_elsewhere(changes: list[Any]) -> bool:
+    # In DVC's words, such as [{"changed outs": {path: "not in cache"}}]; a changed setting has a table instead.
+    if not all(isinstance(change, dict) for change in changes):
+        return False
+    words = [word for change in changes for paths in change.values() for word in paths.values()]
+    outs = [path for change in changes for path in change.get("changed outs", {})]
+    absent = not any(Path(path).exists() for path in outs)
+    return absent and "not in cache" in words and all(word in ("deleted", "not in cache") for word in words)
 
 
 def commit(*names: str) -> None:
     """Tell DVC that the outputs of stages are up to date, so that `dvc repro` does not make them again.
 
-    Outside a DVC project there is nobody to tell, and of a stage that dvc.yaml does not have nothing.
+    Outside a DVC project there is nobody to tell, and of a stage that dvc.yaml does not have nothing. Where DVC does
+    not take it in, a line on stderr says why: what was done stands.
     """
-    if not names or not Path(".dvc").is_dir():
+    if not names or dvc_folder() is None:
         return
-    from dvc.exceptions import DvcException
+    try:
+        record(*names)
+    except UserError as error:
+        print(f"DVC could not be told, `dvc repro` would make it again: {error}", file=sys.stderr)
 
-    with suppress(DvcException, UserError), _project() as repo:  # what DVC does not take in, `dvc repro` runs
-        write_sources(load_board())
-        _record(_stages(repo, names))
+
+def record(*names: str) -> None:
+    """Tell DVC that the outputs of stages are up to date.
+
+    Raises:
+        UserError: it does not take them in.
+    """
+    with dvc_project() as repo:
+        write_sources(load_board())  # what DVC takes for the inputs
+        _record(_stages(repo, set(names)))
 
 
 def restore(*names: str, from_remote: bool = False) -> list[str]:
@@ -62,11 +104,11 @@ def restore(*names: str, from_remote: bool = False) -> list[str]:
     Raises:
         UserError: there is no remote, or it does not answer.
     """
-    with _told(), _project() as repo:
+    with dvc_project() as repo:
         if from_remote:
             cache = repo.stage_cache
             cache.transfer(_remote(repo), repo.cache.legacy, force=False)  # the lists of outputs; entries never change
-        restored = [stage for stage in _stages(repo, names) if _restored(stage, from_remote)]
+        restored = [stage for stage in _stages(repo, set(names)) if _restored(stage, from_remote)]
         _record(restored)
     held = {stage.name for stage in restored}
     return [name for name in names if name not in held]
@@ -90,8 +132,8 @@ def push(*names: str) -> None:
     """
     if not names:
         return
-    with _told(), _project() as repo:
-        _record(_stages(repo, names))
+    with dvc_project() as repo:
+        _record(_stages(repo, set(names)))
         repo.push(targets=list(names))
         repo.stage_cache.transfer(repo.cache.legacy, _remote(repo), force=False)
 
@@ -100,57 +142,9 @@ def _remote(repo: "Repo") -> Any:
     return repo.cloud.get_remote_odb(None, "sweep --store dvc", hash_name="md5-dos2unix")  # that of the run cache
 
 
-@contextmanager
-def _project() -> Iterator["Repo"]:
-    # As `dvc commit` does it: one at a time works on the project, others wait.
-    from dvc.repo import Repo, lock_repo
-
-    with Repo(_wait_for_lock=True) as repo, lock_repo(repo), _params_read_once():
-        _put_aside_if_damaged(repo)
-        yield repo
-
-
-def _put_aside_if_damaged(repo: "Repo") -> None:
-    # What a DVC leaves that was killed while it wrote. Nothing is lost by it: its cache knows what each stage made.
-    from dvc.dvcfile import Lockfile
-    from dvc.exceptions import DvcException
-
-    try:
-        _ = repo.index  # reads the file, and is kept: to read it for this alone takes seconds on a large board
-    except DvcException:
-        try:
-            Lockfile(repo, str(LOCK_FILE)).load()
-        except DvcException:
-            LOCK_FILE.rename(ASIDE)
-            print(f"{LOCK_FILE} was damaged and is now {ASIDE}; DVC finds in its cache what it said", file=sys.stderr)
-
-
-@contextmanager
-def _params_read_once() -> Iterator[None]:
-    from dvc.dependency import param
-
-    original = param.load_path
-    param.load_path = functools.cache(original)
-    try:
-        yield
-    finally:
-        param.load_path = original
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn an error of DVC into a sentence."""
-    from dvc.exceptions import DvcException
-
-    try:
-        yield
-    except DvcException as error:
-        raise UserError(f"DVC: {in_one_line(error)}") from None
-
-
-def _stages(repo: "Repo", names: tuple[str, ...]) -> list[Any]:
-    wanted = set(names)
-    return [stage for stage in repo.index.stages if stage.name in wanted]
+def _stages(repo: "Repo", names: set[str]) -> list[Any]:
+    path = str(STAGES_FILE.absolute())
+    return [stage for stage in repo.index.stages if stage.name in names and stage.path == path]
 
 
 def _record(stages: list[Any]) -> None:
@@ -159,10 +153,19 @@ def _record(stages: list[Any]) -> None:
     for stage in stages:
         stage.save()
         stage.commit()
-    if not stages:
+    changed = [stage for stage in stages if not _is_locked(stage)]
+    if not changed:
         return
     logging.getLogger("dvc.dvcfile").setLevel(logging.WARNING)  # it would tell of the file beside
     with whole_file(LOCK_FILE) as staging:  # DVC would write into the file itself, and half of it if it were killed
         if LOCK_FILE.exists():
             shutil.copy(LOCK_FILE, staging)
-        Lockfile(stages[0].repo, str(staging)).dump_stages(stages)
+        Lockfile(changed[0].repo, str(staging)).dump_stages(changed)
+
+
+def _is_locked(stage: Any) -> bool:
+    """Whether dvc.lock says of a stage already what it would be told."""
+    from dvc.stage.serialize import to_lockfile
+
+    held = stage.dvcfile.lockfile_contents.get("stages", {})
+    return bool(held.get(stage.name) == to_lockfile(stage)[stage.name])

@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from harness.base.errors import UserError
 from harness.base.files import STATE
@@ -22,6 +22,7 @@ from harness.base.processes import Background
 from harness.base.progress import duration
 from harness.board.sources import changed_sources
 from harness.fleet import dvc_stages
+from harness.fleet.dvc_project import busy
 from harness.fleet.engine import Store, Task
 from harness.fleet.engines import check_engine, create_engine
 from harness.fleet.sweep_display import State, SweepDisplay, Working, show_sweep
@@ -65,9 +66,10 @@ def sweep(placement: Placement, dry_run: bool = False) -> int:
         dry_run: only print what would be run.
 
     Raises:
-        UserError: a mistake in params.yaml, no such engine, or another sweep is at work here.
+        UserError: a mistake in params.yaml, no such engine, another sweep is at work here, or DVC cannot work.
     """
     check_engine(placement.engine)
+    load_board()  # outside a project nothing is begun
     try:
         with _only_one() as lock:
             return _dry_run(placement) if dry_run else _Sweep(placement, lock).go()
@@ -78,8 +80,7 @@ def sweep(placement: Placement, dry_run: bool = False) -> int:
 @contextmanager
 def _only_one() -> Iterator[int]:
     """Keep other sweeps of this project away; give the lock, which a process that inherits it holds too."""
-    LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open("a+", encoding="utf-8") as file:
+    with _lock_file() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -95,13 +96,31 @@ def _only_one() -> Iterator[int]:
         yield file.fileno()
 
 
+def _lock_file() -> TextIO:
+    try:
+        LOCK.parent.mkdir(exist_ok=True)
+        return LOCK.open("a+", errors="replace")
+    except OSError as error:
+        raise UserError(f"{LOCK} could not be written: {error.strerror or error}") from None
+
+
 def _is_alive(process: str) -> bool:
     return process.isdecimal() and Path(f"/proc/{process}").exists()
 
 
-def _stale(board: Board) -> list[str]:
-    stale = Background(dvc_stages.stale).result()
-    return ["sources", *stale] if changed_sources(board) else stale
+def _look(board: Board) -> dvc_stages.Look:
+    found = Background(dvc_stages.look).result()
+    return replace(found, stale=["sources", *found.stale]) if changed_sources(board) else found
+
+
+def _tell_of_the_remote(found: dvc_stages.Look) -> None:
+    if found.elsewhere and found.remote:
+        print(
+            f"{len(found.elsewhere)} stages were made elsewhere with the same settings and code: if DVC's remote "
+            f"{found.remote!r} holds them, `dvc pull` fetches them, and only the rest has to run",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class _Sweep:
@@ -115,11 +134,12 @@ class _Sweep:
 
     def go(self) -> int:
         """Run what is stale, then everything else; return the exit status."""
-        stale = _stale(self.board)
-        if not stale:
+        found = _look(self.board)
+        if not found.stale:
             print("everything is up to date")
             return 0
-        waiting, finished = self._prepare(stale)
+        _tell_of_the_remote(found)
+        waiting, finished = self._prepare(found.stale)
         outcomes = self._run(waiting, finished) if waiting or finished else {}
         if self.signal is not None:
             print("stopped; the same command goes on from the records and the checkpoints", file=sys.stderr)
@@ -142,8 +162,9 @@ class _Sweep:
 
         registry.check_board(self.board)  # a mistake anywhere on the board shows before the first search
         if set(stale) & {"sources", *dvc_stages.FIRST}:
-            if self._dvc("repro", "--quiet", *dvc_stages.FIRST):
-                raise UserError("the stages code, data and truth have to work before anything else")
+            if self._dvc("repro", *dvc_stages.FIRST):
+                first = ", ".join(dvc_stages.FIRST)
+                raise UserError(f"the stages {first} have to work before anything else; what DVC says of them is above")
             stale = Background(dvc_stages.stale, "search", "baseline").result()
         stages = {self.board.stages([run])[0]: Run(*run) for run in self.board.runs}
         names = [name for name in stale if name in stages]
@@ -154,7 +175,7 @@ class _Sweep:
         return [run for run in runs if run not in finished], [run for run in runs if run in finished]
 
     def _run(self, waiting: "list[Run]", finished: "list[Run]") -> "dict[Run, Outcome]":
-        from harness.fleet.group import signals_noted
+        from harness.fleet.forks import signals_noted
         from harness.fleet.schedule import Schedule
 
         if self.placement.store == "dvc" and waiting:
@@ -188,8 +209,17 @@ class _Sweep:
         self.signal = number
 
     def _dvc(self, *arguments: str) -> int:
+        """Run a command of DVC and return its exit status.
+
+        Raises:
+            UserError: it failed, and another process of DVC is at work here.
+        """
         # It goes on when this process is killed, and so does the lock.
-        return subprocess.run(["dvc", *arguments], check=False, pass_fds=(self.lock,)).returncode
+        status = subprocess.run(["dvc", "--wait-for-lock", *arguments], check=False, pass_fds=(self.lock,)).returncode
+        others = busy() if status else None
+        if others:
+            raise UserError(others)
+        return status
 
 
 def _tasks(board: Board, runs: "list[Run]", placement: Placement, gpus: bool) -> tuple[list[Task], bool]:
@@ -266,7 +296,7 @@ def _record(store: Store, stages: list[str]) -> list[str]:
     """Tell DVC of stages, or fetch what workers pushed of them; return those that it does not have."""
     if store == "dvc":
         return dvc_stages.restore(*stages, from_remote=True)
-    dvc_stages.commit(*stages)
+    dvc_stages.record(*stages)
     return []
 
 
@@ -319,7 +349,8 @@ def _dry_run(placement: Placement) -> int:
     from harness.search import registry
 
     board = load_board()
-    stale = _stale(board)
+    found = _look(board)
+    stale = found.stale
     registry.check_board(board)
     stages = {board.stages([run])[0]: Run(*run) for run in board.runs}
     runs = [stages[name] for name in stale if name in stages]
@@ -333,6 +364,7 @@ def _dry_run(placement: Placement) -> int:
     others = [name for name in stale if name not in stages]
     total = f", about {duration(sum(task.seconds for task in tasks))} one after another" if known and tasks else ""
     print(f"{len(runs)} runs in {len(tasks)} tasks{total}; further stages: {', '.join(others) or 'none'}")
+    _tell_of_the_remote(found)
     for sentence in changed_sources(board):
         print(f"{sentence}: more is stale than is known before that stage has run")
     return 0

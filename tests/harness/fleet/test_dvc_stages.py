@@ -1,9 +1,14 @@
+import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from harness.base.errors import UserError
 from harness.fleet import dvc_stages
+from harness.fleet.dvc_project import check_dvc, dvc_folder
 
 STAGES = """\
 stages:
@@ -49,3 +54,104 @@ def test_a_missing_lock_file_is_no_damage(finished: Path, capsys: pytest.Capture
     Path("dvc.lock").unlink()
     assert dvc_stages.stale() == ["one", "two"]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("part", [".dvc/cache", ".dvc/cache/runs", ".dvc/cache/files/md5"])
+def test_a_cache_that_is_none_is_a_sentence_before_anything_is_done(
+    finished: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(part)
+    Path(part).symlink_to("nowhere")
+    sentence = f"DVC's cache {finished / part} is no folder: move it away, or set another (dvc config cache.dir)"
+    for ask in (dvc_stages.stale, check_dvc):
+        with pytest.raises(UserError) as told:
+            ask()
+        assert str(told.value) == sentence
+    dvc_stages.commit("one")  # what was done stands
+    assert capsys.readouterr().err == f"DVC could not be told, `dvc repro` would make it again: {sentence}\n"
+
+
+def test_what_dvc_lets_through_is_a_sentence(finished: Path) -> None:
+    shutil.rmtree(".dvc/tmp")
+    Path(".dvc/tmp").touch()
+    with pytest.raises(UserError, match=rf"^DVC: File exists: {finished}/.dvc/tmp$"):
+        check_dvc()
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "dvc.lock"])
+def test_a_pipe_in_place_of_a_file_is_told(finished: Path, name: str) -> None:
+    Path(name).unlink()
+    os.mkfifo(name)
+    with pytest.raises(UserError, match=f"^{name} is no file: move it away$"):
+        dvc_stages.stale()
+
+
+def test_without_git_the_remedy_is_named_and_works(finished: Path) -> None:
+    Path(".dvc/config").write_text("")
+    with pytest.raises(UserError, match=r"is not a git repository: run `git init`, or `dvc config core.no_scm true`"):
+        check_dvc()
+    subprocess.run(["dvc", "config", "core.no_scm", "true"], check=True)
+    check_dvc()
+
+
+def test_a_project_of_dvc_in_a_folder_above_is_found_and_told(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = finished / "board"
+    board.mkdir()
+    shutil.copy("dvc.yaml", board)
+    Path("one.txt").unlink()  # the other pipeline is stale
+    monkeypatch.chdir(board)
+    assert dvc_folder() == finished
+    for name in ("zero.txt", "one.txt", "two.txt"):
+        Path(name).write_text("made otherwise\n")
+    check_dvc()
+    assert dvc_stages.stale() == ["one", "two"]
+    dvc_stages.commit("one", "two")
+    assert dvc_stages.stale() == []
+    assert Path("one.txt").read_text() == "made otherwise\n"
+
+
+def test_where_there_is_no_project_of_dvc_it_is_said(finished: Path) -> None:
+    Path("dvc.yaml").unlink()
+    with pytest.raises(UserError, match=r"^dvc.yaml is missing: run dartsboard in the project's folder$"):
+        check_dvc()
+    shutil.rmtree(".dvc")
+    with pytest.raises(UserError, match=r"^this folder is no DVC project: run `dvc init`"):
+        check_dvc()
+    dvc_stages.commit("one")
+
+
+def test_whose_lock_it_is_and_no_advice_to_remove_it(finished: Path) -> None:
+    entry = {"pid": os.getppid(), "cmd": "dvc repro"}
+    Path(".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(finished / "one.txt"): entry}, "read": {}}))
+    sentence = rf"^DVC is at work in this project already \(process {os.getppid()}, dvc repro\): wait for its end$"
+    with pytest.raises(UserError, match=sentence):
+        dvc_stages.stale()
+
+
+SHARED = """\
+stages:
+  one: {cmd: touch one.txt, params: [deep], outs: [one.txt]}
+  two: {cmd: touch two.txt, params: [deep], outs: [two.txt]}
+"""
+
+
+def test_the_lock_file_has_no_anchors_and_stays_when_nothing_changed(finished: Path) -> None:
+    Path("dvc.yaml").write_text(SHARED)
+    Path("params.yaml").write_text("deep: {a: [1, 2], b: {c: 3}}\n")
+    dvc_stages.commit("one", "two")
+    assert "&" not in Path("dvc.lock").read_text()
+    assert dvc_stages.stale() == []
+    before = Path("dvc.lock").stat()
+    dvc_stages.commit("one", "two")
+    after = Path("dvc.lock").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_what_was_made_elsewhere_is_told_from_what_is_to_be_made(finished: Path) -> None:
+    shutil.rmtree(".dvc/cache")
+    assert dvc_stages.look().elsewhere == []  # the outputs are here
+    for name in ("one.txt", "two.txt"):
+        Path(name).unlink()
+    assert dvc_stages.look().elsewhere == ["one", "two"]
+    Path("zero.txt").write_text("changed")
+    assert dvc_stages.look().elsewhere == ["two"]
