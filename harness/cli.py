@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.clock import check_clock
 from harness.base.errors import UserError, printable, quoted
 from harness.base.masking import masked
 from harness.base.output import tolerant_output
@@ -29,6 +30,7 @@ class _Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
+            check_clock()
             return super().invoke(context)
         except UserError as error:
             click.echo(f"error: {printable(masked(str(error)))}", err=True)
@@ -123,9 +125,12 @@ def _truth_settings(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_truth(cell: str, as_json: bool) -> None:
     """Print the true accuracies of a cell, given by its official index or its string."""
+    from harness.settings.protocol import PARAMS_FILE
+    from harness.settings.validation import check_project_here
     from harness.space.cell import Cell
     from harness.truth.table import TRUTH_FILE, Truth, describe_cell
 
+    check_project_here(PARAMS_FILE)
     _print(describe_cell(Truth.read(TRUTH_FILE), Cell.parse(cell)), as_json)
 
 
@@ -287,7 +292,10 @@ def compare(first: str, second: str, as_json: bool) -> None:
     from rich.console import Console
 
     from harness.board import compare as comparing
+    from harness.settings.protocol import PARAMS_FILE
+    from harness.settings.validation import check_project_here
 
+    check_project_here(PARAMS_FILE)
     found = comparing.compare(first, second)
     if as_json:
         _print(comparing.as_json(found), as_json)

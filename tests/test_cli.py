@@ -30,6 +30,14 @@ HEAVY = {"torch", "mlflow", "pandas", "pyarrow", "matplotlib", "sklearn", "torch
 COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
 
 
+IN_A_PROJECT = (
+    *(["status"], ["plan"], ["prune"], ["sync"], ["ui"], ["sweep"], ["sweep", "--dry-run"], ["new-variant", "mine"]),
+    *(["compare", "darts", "darts-2nd"], ["search", "darts", "--seed", "0"], ["search", "darts", "--seeds", "0,1"]),
+    *(["truth", "show", "0"], ["truth", "import", "analog-nasbench"]),
+)
+"""Commands that have to do with a project."""
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
@@ -198,9 +206,18 @@ class TestParams:
 
     def test_a_missing_file_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
-        for command in (["status"], ["search", "darts", "--seed", "0"], ["prune"], ["ui"], ["sync"]):
+        for command in IN_A_PROJECT:
             assert fails(*command) == "params.yaml is missing: run dartsboard in the project's folder"
         assert not list(tmp_path.iterdir())
+
+    def test_in_a_folder_of_the_project_its_place_is_told(self, board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (board / "dvc.yaml").touch()
+        (board / "a" / "b").mkdir(parents=True)
+        monkeypatch.chdir(board / "a" / "b")
+        for command in IN_A_PROJECT:
+            place = "params.yaml is missing: run dartsboard in the project's folder, which is "
+            assert fails(*command) == f"{place}{board}"
+        assert not list((board / "a" / "b").iterdir())
 
 
 class TestSearch:
@@ -329,6 +346,31 @@ class TestTruth:
 
 
 class TestStatusAndPrune:
+    def test_a_clone_without_data_or_runs_lacks_its_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_params(tmp_path, tiny_params())
+        assert succeeds("status").endswith("\n6 missing\n")
+        assert succeeds("prune", "--dry-run") == "nothing to remove\n"
+
+    @pytest.mark.parametrize("state", [".dartsboard", ".dartsboard/locks"])
+    def test_a_file_in_place_of_a_folder_of_state_is_told(self, board: Path, state: str) -> None:
+        Path(state).parent.mkdir(exist_ok=True)
+        Path(state).touch()
+        assert ".dartsboard" in fails("search", "darts", "--seed", "0")
+        assert succeeds("status").endswith("\n6 missing\n")
+
+    def test_what_is_no_lock_is_told(self, board: Path) -> None:
+        lock = Path(".dartsboard/locks/darts-seed-0.lock")
+        lock.mkdir(parents=True)
+        assert fails("status").endswith(f"{lock} is no lock: Is a directory; remove it")
+        assert fails("search", "darts", "--seed", "0") == f"{lock} could not be written: Is a directory"
+
+    @pytest.mark.parametrize("state", [".dartsboard", ".dartsboard/sweep.lock"])
+    def test_a_sweep_without_a_place_for_its_lock_is_told(self, board: Path, state: str) -> None:
+        Path(state).parent.mkdir(exist_ok=True)
+        Path(state).symlink_to("nowhere/at/all")
+        assert fails("sweep").startswith(".dartsboard/sweep.lock could not be written: ")
+
     def test_the_states_of_a_board(self, board: Path) -> None:
         def states() -> dict[tuple[str, int], str]:
             return {(run["variant"], run["seed"]): run["state"] for run in json.loads(succeeds("status", "--json"))}
@@ -432,6 +474,14 @@ def assert_told(status: int, errors: str, beginning: str, end: str) -> None:
     assert errors.startswith(beginning)
     assert errors.endswith(end)
     assert errors.count("\n") == 1
+
+
+def test_a_clock_beyond_what_python_counts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late() -> float:
+        raise OverflowError("timestamp too large to convert to C _PyTime_t")
+
+    monkeypatch.setattr("time.time", too_late)
+    assert fails("status").startswith("the clock of this machine is past the year 2262")
 
 
 class TestNoSpace:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.base.errors import UserError
 from harness.board.runner import fingerprint, is_running
-from harness.records.checkpoint import unfinished
+from harness.records.checkpoint import Checkpoints, unfinished
 from harness.records.in_progress import InProgress
 from harness.records.record import RUNS, read_whole_run, run_folder
 from harness.search import registry
@@ -36,16 +36,19 @@ def board_status(board: Board, runs: Iterable[tuple[str, int]] | None = None) ->
     """Return the state of runs (method, seed) of the board; None for all of them.
 
     Raises:
-        UserError: params.yaml names an unknown method or wrong settings, or the data is missing.
+        UserError: params.yaml names an unknown method or wrong settings, or the data of runs that are there is missing.
     """
     registry.check_board(board)
-    interrupted = {checkpoints.folder.name for checkpoints in unfinished()}
-    return [_run_status(board, name, seed, interrupted) for name, seed in (board.runs if runs is None else runs)]
+    begun = unfinished()
+    return [_run_status(board, name, seed, begun) for name, seed in (board.runs if runs is None else runs)]
 
 
-def _run_status(board: Board, name: str, seed: int, interrupted: set[str]) -> RunStatus:
+def _run_status(board: Board, name: str, seed: int, begun: list[Checkpoints]) -> RunStatus:
     if is_running(name, seed):
         return RunStatus(name, seed, "running", "a live process works on it")
+    interrupted = {found.folder.name for found in begun if (found.variant, found.seed) == (name, seed)}
+    if not interrupted and not run_folder(name, seed).exists():  # which a fresh clone can say without any data
+        return RunStatus(name, seed, "missing", "it was never run")
     identity = fingerprint(board, name, seed)
     if identity in interrupted:
         return RunStatus(name, seed, "interrupted", "it resumes from its checkpoint")
@@ -82,18 +85,24 @@ def searches_in_progress() -> list[InProgress]:
 
 
 def unwanted(board: Board) -> list[Path]:
-    """Return the run folders that the board does not name, and checkpoints that no run of it can resume from."""
+    """Return the run folders that the board does not name, and checkpoints that no run of it can resume from.
+
+    Raises:
+        UserError: there are checkpoints, and what they belong to cannot be told without data.
+    """
     wanted = {run_folder(name, seed) for name, seed in board.runs}
     folders = [path for path in sorted(RUNS.glob("*/seed-*")) if path not in wanted and _is_a_run(path)]
-    resumable = {
-        fingerprint(board, name, seed) for name in board.variants for seed in board.seeds if not is_running(name, seed)
-    }
-    stale = [
+    return folders + [
         checkpoints.folder
         for checkpoints in unfinished()
-        if checkpoints.folder.name not in resumable and not is_running(checkpoints.variant, checkpoints.seed)
+        if not is_running(checkpoints.variant, checkpoints.seed) and not _may_resume(board, checkpoints)
     ]
-    return folders + stale
+
+
+def _may_resume(board: Board, checkpoints: Checkpoints) -> bool:
+    name, seed = checkpoints.variant, checkpoints.seed
+    named = name in board.variants and seed in board.seeds
+    return named and fingerprint(board, name, seed) == checkpoints.folder.name
 
 
 def _is_a_run(path: Path) -> bool:

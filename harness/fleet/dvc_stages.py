@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from harness.base.errors import UserError
 from harness.base.files import whole_file
 from harness.board.sources import write_sources
-from harness.settings.protocol import load_board
 from harness.fleet.dvc_project import LOCK_FILE, STAGES_FILE, check_stages_file, dvc_folder, dvc_project
+from harness.settings.protocol import load_board
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,14 +24,28 @@ def read_yaml(path: Path) -> Any:
     Raises:
         UserError: the file is missing, cannot be read or is no YAML.
     """
+    check_project_here(path)
     try:
         return YAML(typ="safe").load(read_text(path))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run dartsboard in the project's folder") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # what looks like a date or a number and is none fails in many ways
         raise UserError(f"{path} is no YAML: {in_one_line(error)}") from None
+
+
+def check_project_here(path: Path) -> None:
+    """Check that params.yaml is there, before something of a project is read or begun.
+
+    Raises:
+        UserError: it is not.
+    """
+    if os.path.lexists(path):
+        return
+    above = [
+        folder for folder in Path.cwd().parents if all((folder / name).is_file() for name in (path.name, "dvc.yaml"))
+    ]
+    place = f", which is {above[0]}" if above else ""
+    raise UserError(f"{path} is missing: run dartsboard in the project's folder{place}")
 
 
 def validate(model: type[Model], content: Any, where: str) -> Model:
