@@ -177,7 +177,7 @@ def _holders(lock: Path) -> dict[int, str]:
     import fcntl
 
     try:
-        with lock.open() as file:
+        with lock.open(encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -190,7 +190,7 @@ def _holders(lock: Path) -> dict[int, str]:
 def _entries(locks: Path) -> dict[int, str]:
     """Return the processes that DVC's list of locks names."""
     try:
-        content: dict[str, Any] = json.loads(locks.read_text())
+        content: dict[str, Any] = json.loads(locks.read_text(encoding="utf-8"))
         entries = [*content["write"].values(), *chain.from_iterable(content["read"].values())]
         return {int(entry["pid"]): str(entry["cmd"]) for entry in entries}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none is there, or it is damaged

@@ -99,7 +99,7 @@ def _only_one() -> Iterator[int]:
 def _lock_file() -> TextIO:
     try:
         LOCK.parent.mkdir(exist_ok=True)
-        return LOCK.open("a+", errors="replace")
+        return LOCK.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"{LOCK} could not be written: {error.strerror or error}") from None
 
