@@ -362,7 +362,7 @@ class TestStatusAndPrune:
     def test_what_is_no_lock_is_told(self, board: Path) -> None:
         lock = Path(".dartsboard/locks/darts-seed-0.lock")
         lock.mkdir(parents=True)
-        assert fails("status").endswith(f"{lock} is no lock: Is a directory; remove it")
+        assert fails("status").endswith(f"{lock} is no lock (Is a directory): remove it")
         assert fails("search", "darts", "--seed", "0") == f"{lock} could not be written: Is a directory"
 
     @pytest.mark.parametrize("state", [".dartsboard", ".dartsboard/sweep.lock"])

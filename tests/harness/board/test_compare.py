@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from harness.base.errors import UserError
 from harness.board.compare import Comparison, compare, told_apart
 from harness.cli import main
+from tests.conftest import tiny_params, write_params
 
 TEST, OTHER = "truth/cifar10/test", "truth/ImageNet16-120/valid"
 LABELS = {OTHER: "ImageNet16-120 valid", TEST: "CIFAR-10 test"}
@@ -121,6 +122,7 @@ def test_stopped_runs_are_results_and_diverged_ones_are_not(tmp_path):
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, tiny_params())
     low = [value - 1 for value in HIGH]
     return write_results(tmp_path / "results", {"darts": low, "gdas": HIGH, "[b]odd[/b]": HIGH[:1]})
 

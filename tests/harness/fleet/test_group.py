@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -184,11 +185,12 @@ def assert_stopped_with_checkpoints() -> None:
     assert not list(Path("runs").rglob("record.json"))
 
 
-def test_sigterm_ends_all_and_leaves_their_checkpoints(long: None) -> None:
+def test_sigterm_ends_all_and_leaves_their_checkpoints_also_where_the_server_was_stopped(long: None) -> None:
     sent: list[float] = []
 
     def send() -> None:
         wait_for_two_checkpoints_each()
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGSTOP)  # nobody tells of ends then
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -289,6 +291,15 @@ def test_an_exit_status_without_a_record_is_told() -> None:
 def test_an_early_stop_is_a_result_and_a_signal_a_status() -> None:
     assert Outcome(Run("darts", 0), "stopped", "enough", 1.0).good
     assert StoppedError(signal.SIGINT, []).status == 130
+
+
+def test_where_no_process_can_be_started_nothing_else_is_tried(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(process: object) -> None:
+        raise UserError("a process could not be started beside this one (Connection refused)")
+
+    monkeypatch.setattr(group, "start_apart", refuse)
+    with pytest.raises(UserError, match="could not be started"):
+        run_together(load_board(), [Run("darts", 0), Run("darts", 1)], Shown())
 
 
 def test_a_signal_to_all_during_the_imports_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
