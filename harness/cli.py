@@ -232,7 +232,7 @@ def sweep(
     for option in options:
         key, equals, value = option.partition("=")
         if not equals:
-            raise UserError(f"--option {option!r}: expected KEY=VALUE")
+            raise UserError(f"--option {quoted(option)}: expected KEY=VALUE")
         pairs.append((key, value))
     sys.exit(run_sweep(Placement(engine, tuple(pairs), folder, store, together), dry_run))
 

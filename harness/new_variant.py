@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 import harness.api
-from harness.base.errors import UserError
+from harness.base.errors import UserError, quoted
 from harness.base.files import whole_file
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search import registry
@@ -145,8 +145,8 @@ def _check_name(name: str, module: str, class_name: str) -> None:
     pattern = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)
     if not pattern or not METHOD_NAME.fullmatch(name) or keyword.iskeyword(module):
         raise UserError(
-            f"{name!r} is no name for a variant, expected at most {LONGEST_NAME} small letters, digits and hyphens, "
-            "like my-variant"
+            f"{quoted(name)} is no name for a variant, expected at most {LONGEST_NAME} small letters, digits and "
+            "hyphens, like my-variant"
         )
     if keyword.iskeyword(class_name) or class_name in TAKEN:
         raise UserError(f"{name!r} would be the class {class_name}, which means something else: choose another name")

@@ -6,6 +6,8 @@ from typing import Any
 
 MOST_NAMES = 40
 """Names that a sentence lists."""
+LONGEST_NAME = 100
+"""Letters of a name that a sentence shows, or compares."""
 
 
 class UserError(Exception):
@@ -18,11 +20,12 @@ class UserError(Exception):
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return `, did you mean 'x'?` or the list of valid names, to end a sentence with."""
     names = sorted(valid)
-    nearest = get_close_matches(name, names, n=1, cutoff=0.5)
+    nearest = get_close_matches(name[:LONGEST_NAME], names, n=1, cutoff=0.5)
     if nearest:
-        return f"did you mean {nearest[0]!r}?"
+        return f"did you mean {quoted(nearest[0])}?"
+    shown = [in_one_line(valid_name, LONGEST_NAME) for valid_name in names[:MOST_NAMES]]
     more = ", ..." if len(names) > MOST_NAMES else ""
-    return f"expected one of: {', '.join(names[:MOST_NAMES])}{more}" if names else "there is none"
+    return f"expected one of: {', '.join(shown)}{more}" if names else "there is none"
 
 
 def quoted(value: Any, most: int = 60) -> str:

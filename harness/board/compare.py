@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from harness.base.errors import UserError, did_you_mean
+from harness.base.errors import UserError, did_you_mean, quoted
 from harness.base.files import read_text
 from harness.board.lookup import RESULTS, read_results
 from harness.records.record import FINISHED
@@ -94,20 +94,19 @@ def compare(first: str, second: str, results: Path = RESULTS) -> list[Comparison
             or damaged.
     """
     if first == second:
-        raise UserError(f"{first!r} is named twice: expected two different variants or baselines")
+        raise UserError(f"{quoted(first)} is named twice: expected two different variants or baselines")
     runs, labels = _read(results)
     known = runs["variant"].unique()
     for name in (first, second):
         if name not in known:
-            raise UserError(f"{results} has no variant or baseline {name!r}, {did_you_mean(name, known)}")
+            raise UserError(f"{results} has no variant or baseline {quoted(name)}, {did_you_mean(name, known)}")
     runs = runs[runs["variant"].isin([first, second])]
     finished = runs[runs["status"].isin(FINISHED)]
     for name in (first, second):
         if name not in set(finished["variant"]):
             counts = runs.loc[runs["variant"] == name, "status"].value_counts()
-            raise UserError(
-                f"{name!r} has no finished run to compare: {', '.join(f'{n} {status}' for status, n in counts.items())}"
-            )
+            others = ", ".join(f"{count} {status}" for status, count in counts.items())
+            raise UserError(f"{quoted(name)} has no finished run to compare: {others}")
     found = [_compare_column(finished, first, second, key, labels[key]) for key in sorted(labels, key=rank)]
     return [comparison for comparison in found if comparison is not None]
 

@@ -15,7 +15,7 @@ from harness.base.errors import UserError
 from harness.base.files import whole_file
 from harness.board.sources import write_sources
 from harness.fleet.dvc_project import LOCK_FILE, STAGES_FILE, check_stages_file, dvc_folder, dvc_project
-from harness.settings.protocol import PARAMS_FILE, load_board
+from harness.settings.protocol import load_board
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -90,8 +90,8 @@ def record(*names: str) -> None:
         UserError: it does not take them in.
     """
     with dvc_project() as repo:
-        if PARAMS_FILE.exists():
-            write_sources(load_board())  # DVC takes it for an input
+        if _stages(repo, {"sources"}):
+            write_sources(load_board())  # an input of others
         _record(_stages(repo, set(names)))
 
 

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Literal, NamedTuple, NoReturn
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.processes import end_with_parent
 from harness.base.progress import Display, show_runs
 from harness.board import runner
@@ -94,10 +94,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)):
-            raise UserError(f"--seeds {text!r}: expected numbers and ranges from 0 up, such as 0-9 or 0,2,5")
+            raise UserError(f"--seeds {quoted(text)}: expected numbers and ranges from 0 up, such as 0-9 or 0,2,5")
         start, end = int(first), int(last or first)
         if not 0 <= end - start < MOST_SEEDS:
-            raise UserError(f"--seeds {text!r}: {part.strip()} is no range, expected one such as 0-9")
+            raise UserError(f"--seeds {quoted(text)}: {in_one_line(part, 60)} is no range, expected one such as 0-9")
         seeds |= dict.fromkeys(range(start, end + 1))
     return tuple(seeds)
 

@@ -82,7 +82,7 @@ def method(name: str) -> Method:
     """
     known = methods()
     if name not in known:
-        raise UserError(f"there is no variant {name!r}, {did_you_mean(name, known)}")
+        raise UserError(f"there is no variant {quoted(name)}, {did_you_mean(name, known)}")
     return known[name]
 
 
@@ -94,7 +94,7 @@ def variant(name: str) -> type[Variant]:
     """
     found = method(name)
     if not issubclass(found, Variant):
-        raise UserError(f"{name!r} is a baseline: it stands under baselines in params.yaml, not under variants")
+        raise UserError(f"{quoted(name)} is a baseline: it stands under baselines in params.yaml, not under variants")
     return found
 
 
@@ -106,7 +106,9 @@ def baseline(name: str) -> type[Baseline]:
     """
     found = method(name)
     if not issubclass(found, Baseline):
-        raise UserError(f"{name!r} is a search variant: it stands under variants in params.yaml, not under baselines")
+        raise UserError(
+            f"{quoted(name)} is a search variant: it stands under variants in params.yaml, not under baselines"
+        )
     return found
 
 
@@ -135,7 +137,7 @@ def check_board(board: Board) -> None:
     known = methods()
     if board.reference not in known:
         nearest = did_you_mean(board.reference, known)
-        raise UserError(f"params.yaml, reference: there is no variant {board.reference!r}, {nearest}")
+        raise UserError(f"params.yaml, reference: there is no variant {quoted(board.reference)}, {nearest}")
     for section, of_kind in (("variants", variant), ("baselines", baseline)):
         for name in getattr(board, section):
             try:

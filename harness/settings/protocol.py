@@ -313,7 +313,7 @@ class Board(Settings):
     def _consistent(self) -> "Board":
         if self.protocol not in self.protocols:
             raise ValueError(
-                f"protocol: there is no protocol {self.protocol!r}, {did_you_mean(self.protocol, self.protocols)}"
+                f"protocol: there is no protocol {quoted(self.protocol)}, {did_you_mean(self.protocol, self.protocols)}"
             )
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
             raise ValueError(f"seeds: expected distinct numbers from 0 up to {LARGEST_SEED}")

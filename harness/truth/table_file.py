@@ -41,7 +41,7 @@ def import_table(
     cells = _table_cells(table[cell_column], path)
     parts = []
     for name, column in columns.items():
-        accuracy = _numbers(table[name], f"{path}, column {name!r}")
+        accuracy = _numbers(table[name], f"{path}, column {quoted(name)}")
         part = pd.DataFrame({"cell": cells, "accuracy": accuracy}).dropna(subset="accuracy")
         parts.append(part.assign(data_set=column.data_set, split=column.split, epochs=column.epochs))
     return build_truth(means_frame(pd.concat(parts)), "table", path, checksum, allow_partial=allow_partial)
@@ -115,7 +115,7 @@ def _table_cells(values: pd.Series, path: Path) -> list[int]:
         try:
             cells.append(Cell.parse("" if pd.api.types.is_scalar(value) and pd.isna(value) else str(value)).index)
         except UserError as error:
-            raise UserError(f"{path}, column {values.name!r}, row {row}: {error}") from None
+            raise UserError(f"{path}, column {quoted(values.name)}, row {row}: {error}") from None
     return cells
 
 

@@ -53,7 +53,7 @@ def imported(folder: Path, data_set: str, split: str, epochs: int | None) -> Tru
     path = csv(folder, "cell,acc\n1835,54.3\n6111,73.2\n")
     column = {"data_set": data_set, "split": split, "epochs": epochs}
     content = {"source": "table", "path": str(path), "cell_column": "cell", "columns": {"acc": column}}
-    import_truth(validate(TruthSettings, content, "truth"), folder / "truth.parquet", allow_partial=True)
+    import_truth(validate(TruthSettings, content | {"partial": True}, "truth"), folder / "truth.parquet")
     return Truth.read(folder / "truth.parquet")
 
 
