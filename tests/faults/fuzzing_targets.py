@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.synthetic_nas_bench_201 import cell_results
-from harness.base.errors import UserError
+from harness.base.errors import UserError, in_one_line
 from harness.base.files import file_checksum
 from harness.board.lookup import RESULTS, look_up
 from harness.board.runner import is_running, run_lock, run_search
@@ -38,7 +38,7 @@ from harness.truth.sources import import_table, import_truth
 from harness.truth.table import TRUTH_FILE, Truth, write_truth
 from reports.results import load_results
 from tests.conftest import tiny_params, write_params
-from tests.faults import mutations
+from tests.faults import hostile_arguments, hostile_pickles, mutations, odd_places, odd_tables
 from tests.faults.mutations import Random
 
 WHOLE = Path("whole")
@@ -48,19 +48,45 @@ RUN = run_folder("darts", 0)
 OLD, ZIP = "sources/old/bench.pth", "sources/zip/bench.pth"
 
 
+Files = Callable[[], list[Path]]
+Read = Callable[[], Any]
+
+REPLACED = 0.15
+"""The share of inputs whose file is not damaged, but gives way to something else of its name."""
+
+
 @dataclass(frozen=True)
 class Target:
-    """A kind of file."""
+    """A kind of input."""
 
     name: str
-    files: Callable[[], list[Path]]
-    mutate: Callable[[bytes, Random], bytes]
-    read: Callable[[], Any]
-    """Returns what the program makes of the file."""
+    harm: Callable[[Random], Read]
+    """Puts a bad input in its place; returns what reads it, as the program does, and gives what was read."""
     right: Callable[[], list[Any]] | None = None
     """For a file that checksums protect: the results that no damage may change."""
-    vouch: Callable[[Path], Path] | None = None
-    """Makes the checksums fit the damage, as somebody could; returns where the file is then."""
+
+
+def damaged(
+    files: Files, mutate: Callable[[bytes, Random], bytes], read: Read, vouch: Callable[[Path], object] | None = None
+) -> Callable[[Random], Read]:
+    """Return the harm of changing what one of the files holds.
+
+    Args:
+        vouch: makes the checksums fit, as somebody could.
+    """
+
+    def harm(random: Random) -> Read:
+        found = files()
+        path = found[int(random.integers(len(found)))]
+        if vouch is None and random.random() < REPLACED:
+            odd_places.put(path, random)
+            return read
+        path.write_bytes(mutate(path.read_bytes(), random))
+        if vouch is not None:
+            vouch(path)
+        return read
+
+    return harm
 
 
 def prepare(folder: Path) -> None:
@@ -80,19 +106,29 @@ def prepare(folder: Path) -> None:
             copy = shutil.copytree if Path(name).is_dir() else shutil.copy
             WHOLE.mkdir(exist_ok=True)
             copy(name, WHOLE / name)
+        odd_places.prepare()
 
 
 def restore(folder: Path) -> None:
     """Bring the files back as they were."""
+    for name in NAMES[1:]:
+        for path in sorted((folder / name).rglob("*")):
+            whole = folder / WHOLE / path.relative_to(folder)
+            if path.is_symlink() or not (path.is_dir() if whole.is_dir() else path.is_file() and whole.is_file()):
+                odd_places.remove(path)
     for path in (folder / WHOLE).rglob("*"):
         target = folder / path.relative_to(folder / WHOLE)
-        if path.is_file() and (not target.is_file() or target.read_bytes() != path.read_bytes()):
-            target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        if not _is_regular(target):
+            odd_places.remove(target)
+        if not target.exists() or target.read_bytes() != path.read_bytes():
             shutil.copy(path, target)
-    for name in NAMES[1:]:
-        for path in (folder / name).rglob("*"):
-            if path.is_file() and not (folder / WHOLE / path.relative_to(folder)).exists():
-                path.unlink()
+
+
+def _is_regular(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _stop_after_two(row: dict[str, Any], epochs: int) -> None:
@@ -154,6 +190,8 @@ def _command(*arguments: str) -> Callable[[], None]:
             raise answer.exception
         if answer.exit_code == 2:
             text = answer.stderr.removeprefix("error: ").removesuffix("\n")
+            if text.startswith("Usage: "):  # click's own: lines about the command, and the argument in full
+                text = in_one_line(text.rpartition("Error: ")[2])
             raise UserError(text)
         assert answer.exit_code in (0, 1), answer.output
 
@@ -246,16 +284,15 @@ def _split() -> Any:
 # What makes the checksums fit
 
 
-def _vouch_run(path: Path) -> Path:
+def _vouch_run(path: Path) -> None:
     sums = json.loads((RUN / CHECKSUMS).read_text())
     if path.name != CHECKSUMS and path.stat().st_size:
         (RUN / CHECKSUMS).write_text(json.dumps(sums | {path.name: file_checksum(path)}))
-    return path
 
 
-def _vouch_checkpoint(path: Path) -> Path:
+def _vouch_checkpoint(path: Path) -> None:
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    return path.rename(path.with_name(f"{path.name.split('.')[0]}.{checksum}.pt"))
+    path.rename(path.with_name(f"{path.name.split('.')[0]}.{checksum}.pt"))
 
 
 def _one(path: str | Path) -> Callable[[], list[Path]]:
@@ -276,37 +313,58 @@ def _locks_files() -> list[Path]:
 def targets() -> list[Target]:
     """Return every kind of file; some twice, for they are read in two ways."""
     by_bytes, json_, yaml = mutations.of_bytes, mutations.of_json, mutations.of_yaml
+    nats, imagenet16 = _source("nats-bench", "sources/nats"), _decoded("imagenet16-120", "sources/imagenet16")
+    old, zip_, parquet = _source("nas-bench-201", OLD), _source("nas-bench-201", ZIP), _table("means.parquet")
+    cells, batches = _all("sources/nats/*"), _all("sources/imagenet16/*")
     checkpoints = _all(f"{CHECKPOINTS}/*/*.pt")
     return [
-        Target("params.yaml", _one("params.yaml"), yaml, _board),
-        Target("params.yaml, by the command", _one("params.yaml"), yaml, _command("status")),
-        Target("params.yaml, changed", _one("params.yaml"), yaml, _changed_board),
-        Target("record", _one(RUN / "record.json"), json_, _run, _just(_run)),
-        Target("run", _all(f"{RUN}/*"), by_bytes, _run, _just(_run)),
-        Target("record, vouched for", _one(RUN / "record.json"), json_, _run, vouch=_vouch_run),
-        Target("run, vouched for", _all(f"{RUN}/*.parquet"), by_bytes, _run, vouch=_vouch_run),
-        Target("run, by the command", _all(f"{RUN}/*"), by_bytes, _command("status")),
-        Target("checkpoint", checkpoints, by_bytes, _checkpoint, _either_checkpoint),
-        Target("checkpoint, vouched for", checkpoints, by_bytes, _checkpoint, vouch=_vouch_checkpoint),
-        Target("checkpoint's owner", _all(f"{CHECKPOINTS}/*/run.json"), json_, _unfinished),
-        Target("images", _all(f"{IMAGES}/*.npy"), by_bytes, _images, _just(_images)),
-        Target("images' description", _one(IMAGES / "description.json"), json_, _images, _just(_images)),
-        Target("truth table", _one(TRUTH_FILE), by_bytes, _truth, _just(_truth)),
-        Target("tracked.json", _one(TRACKED), json_, _tracked),
-        Target("locks", _locks_files, by_bytes, _locks),
-        Target("results", _all(f"{RESULTS}/*.parquet"), by_bytes, lambda: load_results(RESULTS)),
-        Target("results' JSON", _all(f"{RESULTS}/*.json"), json_, lambda: load_results(RESULTS)),
-        Target("NAS-Bench-201, old", _one(OLD), by_bytes, _source("nas-bench-201", OLD)),
-        Target("NAS-Bench-201, zip", _one(ZIP), by_bytes, _source("nas-bench-201", ZIP)),
-        Target("NATS-Bench", _all("sources/nats/*"), by_bytes, _source("nats-bench", "sources/nats")),
-        Target("NATS-Bench, decompressed", _all("sources/nats/*"), _inside_bz2, _source("nats-bench", "sources/nats")),
-        Target("CSV", _one("sources/tables/means.csv"), by_bytes, _table("means.csv")),
-        Target("CSV, compressed", _one("sources/tables/means.csv.gz"), by_bytes, _table("means.csv.gz")),
-        Target("Parquet", _one("sources/tables/means.parquet"), by_bytes, _table("means.parquet")),
-        Target("ImageNet16", _all("sources/imagenet16/*"), by_bytes, _decoded("imagenet16-120", "sources/imagenet16")),
-        Target("pictures", _all("sources/pictures/*/*/*"), by_bytes, _decoded("folder", "sources/pictures")),
-        Target("split file", _one("sources/split.json"), json_, _split),
+        Target("params.yaml", damaged(_one("params.yaml"), yaml, _board)),
+        Target("params.yaml, by the command", damaged(_one("params.yaml"), yaml, _command("status"))),
+        Target("params.yaml, changed", damaged(_one("params.yaml"), yaml, _changed_board)),
+        Target("record", damaged(_one(RUN / "record.json"), json_, _run), _just(_run)),
+        Target("run", damaged(_all(f"{RUN}/*"), by_bytes, _run), _just(_run)),
+        Target("record, vouched for", damaged(_one(RUN / "record.json"), json_, _run, _vouch_run)),
+        Target("run, vouched for", damaged(_all(f"{RUN}/*.parquet"), by_bytes, _run, _vouch_run)),
+        Target("run, by the command", damaged(_all(f"{RUN}/*"), by_bytes, _command("status"))),
+        Target("checkpoint", damaged(checkpoints, by_bytes, _checkpoint), _either_checkpoint),
+        Target("checkpoint, vouched for", damaged(checkpoints, by_bytes, _checkpoint, _vouch_checkpoint)),
+        Target("checkpoint's owner", damaged(_all(f"{CHECKPOINTS}/*/run.json"), json_, _unfinished)),
+        Target("images", damaged(_all(f"{IMAGES}/*.npy"), by_bytes, _images), _just(_images)),
+        Target("images' description", damaged(_one(IMAGES / "description.json"), json_, _images), _just(_images)),
+        Target("truth table", damaged(_one(TRUTH_FILE), by_bytes, _truth), _just(_truth)),
+        Target("tracked.json", damaged(_one(TRACKED), json_, _tracked)),
+        Target("locks", damaged(_locks_files, by_bytes, _locks)),
+        Target("results", damaged(_all(f"{RESULTS}/*.parquet"), by_bytes, _results)),
+        Target("results' JSON", damaged(_all(f"{RESULTS}/*.json"), json_, _results)),
+        Target("NAS-Bench-201, old", damaged(_one(OLD), by_bytes, old)),
+        Target("NAS-Bench-201, zip", damaged(_one(ZIP), by_bytes, zip_)),
+        Target("NATS-Bench", damaged(cells, by_bytes, nats)),
+        Target("NATS-Bench, decompressed", damaged(cells, _inside_bz2, nats)),
+        Target("CSV", damaged(_one("sources/tables/means.csv"), by_bytes, _table("means.csv"))),
+        Target("CSV, compressed", damaged(_one("sources/tables/means.csv.gz"), by_bytes, _table("means.csv.gz"))),
+        Target("Parquet", damaged(_one("sources/tables/means.parquet"), by_bytes, _table("means.parquet"))),
+        Target("ImageNet16", damaged(batches, by_bytes, imagenet16)),
+        Target("pictures", damaged(_all("sources/pictures/*/*/*"), by_bytes, _decoded("folder", "sources/pictures"))),
+        Target("split file", damaged(_one("sources/split.json"), json_, _split)),
+        Target("pickles in NATS-Bench", damaged(cells, hostile_pickles.in_bz2, nats)),
+        Target("pickles in NAS-Bench-201, old", damaged(_one(OLD), hostile_pickles.in_old_pth, old)),
+        Target("pickles in NAS-Bench-201, zip", damaged(_one(ZIP), hostile_pickles.in_zip_pth, zip_)),
+        Target("pickles in ImageNet16", damaged(batches, hostile_pickles.alone, imagenet16)),
+        Target("odd tables of a run", damaged(_all(f"{RUN}/*.parquet"), odd_tables.in_parquet, _looked_up, _vouch_run)),
+        Target("odd tables of results", damaged(_all(f"{RESULTS}/*.parquet"), odd_tables.in_parquet, _results)),
+        Target("odd table of the truth", damaged(_one(TRUTH_FILE), odd_tables.in_parquet, _looked_up)),
+        Target("odd CSV", damaged(_one("sources/tables/means.csv"), odd_tables.in_csv, _table("means.csv"))),
+        Target("odd Parquet", damaged(_one("sources/tables/means.parquet"), odd_tables.in_parquet, parquet)),
+        Target("arguments", lambda random: _command(*hostile_arguments.arguments(random))),
     ]  # fmt: skip
+
+
+def _results() -> None:
+    load_results(RESULTS)
+
+
+def _looked_up() -> None:
+    look_up(load_board(), Truth.read(), RESULTS)
 
 
 def _inside_bz2(content: bytes, random: Random) -> bytes:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import chdir
 from itertools import chain, count, cycle
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -27,15 +28,23 @@ from harness.images.decoded import IMAGES, decode, write_cached
 from harness.records.checkpoint import CHECKPOINTS
 from harness.records.record import run_folder
 from harness.settings.protocol import load_board
+from harness.tracking import apart
+from harness.tracking.apart import mirror_project
+from harness.tracking.tracked import read_tracked, write_tracked
 from harness.truth.sources import import_truth
 from harness.truth.table import TRUTH_FILE
 from tests.conftest import ROOT
 from tests.faults import fuzzing, fuzzing_targets, mutations
 from tests.faults.searching import REFUSED, Result, assert_same, finish, kill_after, prepare, result, start
 from tests.faults.torture_pipeline import STAGES, Pipeline
+from tests.harness.tracking.hostile import at_random, hostile
 
 EPOCHS = 8
 SEARCHES = ("darts", "darts-2nd", "pc-darts", "drnas", "p-darts", "zo-darts", "rsps", "enas-lite", "warm-start")
+SERVER_SECONDS = 6.0
+"""What a step of a sync may take here; in earnest it is longer."""
+LONGEST = 600
+"""Characters of what is said of a server."""
 GROUP = ("search", "darts", "--seeds", "0-1", "--workers", "2")
 INPUTS = 56
 PATIENCE_SECONDS = 5.0
@@ -43,14 +52,14 @@ PATIENCE_SECONDS = 5.0
 LIMIT_SECONDS = 600.0
 BAD = (
     *("results changed", "tracebacks", "staging files left", "bad inputs answered badly", "ends that took too long"),
-    *("points in MLflow lost", "points in MLflow twice", "actions that broke off"),
+    *("points in MLflow lost", "points in MLflow twice", "actions that broke off", "hostile servers answered badly"),
 )
 ROWS = (
     *("kills of a search", *(f"groups ended by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT"))),
     *(f"kills of the stage {stage.partition('@')[0]}" for stage in STAGES),
     "dvc.lock left half-written by DVC",
     *("files damaged", "damaged files noticed", "writes that failed", "bad inputs tried", "results compared"),
-    *("points in MLflow compared", *BAD),
+    *("hostile servers met", "points in MLflow compared", *BAD),
 )
 """The table has these, also where nothing was counted."""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -191,6 +200,26 @@ class Torture:
         if report.findings:
             click.echo(fuzzing.explain(report.findings), err=True)
 
+    def hostile_server(self) -> None:
+        """Mirror a run into a server that says what no server should: one sentence, or it is there, and in time."""
+        finish(self.folder)
+        board = load_board()
+        with hostile(at_random(self.random, mutations.JUNK)) as server:
+            tracking = board.tracking.model_copy(update={"uri": server.address})
+            begun = time.monotonic()
+            with patch.multiple(apart, STEP_SECONDS=SERVER_SECONDS, LIST_SECONDS=SERVER_SECONDS):
+                summary = mirror_project(board.model_copy(update={"tracking": tracking}))
+        write_tracked(summary)
+        told = (
+            summary.message.isprintable() and len(summary.message) < LONGEST and "damaged" not in read_tracked().message
+        )
+        in_time = time.monotonic() - begun < 10 * SERVER_SECONDS
+        self.counts["hostile servers met"] += 1
+        if not (told and in_time):
+            self.counts["hostile servers answered badly"] += 1
+            click.echo(f"after {time.monotonic() - begun:.0f} s a server was told of as: {summary}", err=True)
+        shutil.rmtree("runs")
+
     def _damage(self, path: Path) -> None:
         path.write_bytes(mutations.of_bytes(path.read_bytes(), self.random))
         self.counts["files damaged"] += 1
@@ -234,9 +263,11 @@ def _do_harm(torture: Torture, deadline: float) -> Counter[str]:
         torture.ended_group: 0.1,
         torture.bad_inputs: 0.12,
         torture.killed_stage: 0.12,
+        torture.hostile_server: 0.08,
     }
     actions = list(shares)
-    turns = chain(actions, (actions[torture.random.choice(len(actions), p=list(shares.values()))] for _ in count()))
+    weights = np.array(list(shares.values())) / sum(shares.values())
+    turns = chain(actions, (actions[torture.random.choice(len(actions), p=weights)] for _ in count()))
     for number, action in enumerate(turns):
         if number >= len(actions) and time.monotonic() > deadline:
             return torture.counts

@@ -6,8 +6,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+
+import numpy as np
 
 Behaviour = Callable[[socket.socket, str], None]
 """What is done with a connection on which a request for a path has come in."""
@@ -174,18 +176,20 @@ def run_of(run_id: object = "r" * 32, artifact_uri: str = "mlflow-artifacts:/7/r
     return {"info": info, "data": {"tags": [{"key": key, "value": value} for key, value in tags.items()]}}
 
 
+USUAL: dict[str, Behaviour] = {
+    "health": says(b"OK"),
+    "get_by_name": says({"experiment": EXPERIMENT}),
+    "search": says({"runs": []}),
+    "create": says({"run": run_of()}),
+}
+
+
 def like_mlflow(**others: Behaviour) -> Behaviour:
     """Answer as MLflow does, but for the calls whose names (the end of a path, `-` as `_`) are among the others."""
-    answers: dict[str, Behaviour] = {
-        "health": says(b"OK"),
-        "get_by_name": says({"experiment": EXPERIMENT}),
-        "search": says({"runs": []}),
-        "create": says({"run": run_of()}),
-    }
 
     def behave(connection: socket.socket, path: str) -> None:
         name = path.partition("?")[0].rpartition("/")[2].replace("-", "_")
-        (answers | others).get(name, says({}))(connection, path)
+        (USUAL | others).get(name, says({}))(connection, path)
 
     return behave
 
@@ -223,6 +227,29 @@ HOSTILE_FROM_THE_START: dict[str, Behaviour] = {
         speaks_no_http,
     )
 }
+
+CALLS = ("health", "get_by_name", "search", "create", "log_batch", "log_parameter", "set_tag", "update")
+
+
+def at_random(random: np.random.Generator, junk: Sequence[object]) -> Behaviour:
+    """Answer as MLflow does, but to one or two calls with what no server should say, now and then or each time."""
+
+    def sometimes(usual: Behaviour, other: Behaviour, share: float) -> Behaviour:
+        return lambda connection, path: (other if random.random() < share else usual)(connection, path)
+
+    def odd() -> Behaviour:
+        if random.random() < 0.5:
+            behaviours = list(HOSTILE_FROM_THE_START.values())
+            return behaviours[int(random.integers(len(behaviours)))]
+        content = junk[int(random.integers(len(junk)))]
+        name = str(random.choice(["experiment", "runs", "run", "next_page_token", "info"]))
+        status = str(random.choice(["200 OK", "400 Bad Request", "500 Internal Server Error", "204 No Content"]))
+        return says(json.dumps({name: content}, default=str).encode(), status)
+
+    names = random.choice(CALLS, size=int(random.integers(1, 3)), replace=False)
+    share = float(random.choice([0.3, 1.0]))
+    return like_mlflow(**{str(name): sometimes(USUAL.get(str(name), says({})), odd(), share) for name in names})
+
 
 WRONG_ANSWERS: dict[str, Behaviour] = {
     "endless pages": like_mlflow(search=endless_pages()),
