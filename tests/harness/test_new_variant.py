@@ -71,7 +71,10 @@ def test_it_writes_a_file_that_runs_its_test_its_page_and_its_settings(
         ("../escape", "'../escape' is no name for a variant"),
         ("my_variant", "'my_variant' is no name for a variant"),
         ("class", "'class' is no name for a variant"),
-        ("a" * 61, "aaa... is no name for a variant, expected at most 60 small letters, digits and hyphens"),
+        (
+            "a" * 61,
+            "'" + "a" * 59 + "... is no name for a variant, expected at most 60 small letters, digits and hyphens",
+        ),
         ("none", "'none' would be the class None, which means something else: choose another name"),
         ("true", "'true' would be the class True"),
         ("phase", "'phase' would be the class Phase"),
