@@ -166,8 +166,10 @@ class Torture:
         path.write_bytes(kept)
         if answer.returncode == 2 and answer.stderr.count("\n") == 1:
             self.counts["damaged files noticed"] += 1
-        else:
+        elif answer.returncode == 0:
             self.check(name)
+        else:
+            raise AssertionError(f"{path.name}: status {answer.returncode}, {answer.stdout}{answer.stderr}")
         shutil.rmtree("runs", ignore_errors=True)
 
     def full_disk(self) -> None:
