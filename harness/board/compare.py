@@ -47,6 +47,8 @@ class Comparison:
     """Index seed; columns first and second, NaN where a seed has no result."""
     row: pd.Series
     """The row of `significance.compare_with` with the second as reference."""
+    choices: int
+    """Pairs of methods on the board that could have been compared on this column."""
 
     @property
     def told_apart(self) -> bool:
@@ -61,23 +63,20 @@ class Comparison:
         if row["ties"] == pairs:
             return f"{self.label}: equal in {_count(pairs, 'pair')}, so the board cannot tell them apart."
         higher, lower = (self.first, self.second) if row["mean_difference"] >= 0 else (self.second, self.first)
-        gap = f"{abs(row['mean_difference']):.2f} points"
+        low, high = sorted(abs(row["mean_difference"]) / (row["mean_difference"] or 1) * row[["low", "high"]])
+        measured = f"{higher} is {abs(row['mean_difference']):.2f} points above {lower} [{low:.2f}, {high:.2f}]"
         if self.told_apart:
-            return (
-                f"{self.label}: the board tells them apart: {higher} is {gap} above {lower} "
-                f"({_count(pairs, 'pair')}, p = {row['p_sign_flip']:.3g})."
-            )
-        return f"{self.label}: the board cannot tell them apart: {self._doubt(gap, pairs)}."
+            told = f"the board tells them apart ({_count(pairs, 'pair')}, p = {row['p_sign_flip']:.3g})"
+        else:
+            told = f"the board cannot tell them apart: {self._doubt(pairs)}"
+        return f"{self.label}: {measured}; {told}."
 
-    def _doubt(self, gap: str, pairs: int) -> str:
+    def _doubt(self, pairs: int) -> str:
         if self.noise is not None and abs(self.row["mean_difference"]) < self.noise:
-            return f"their means differ by {gap}, less than the noise floor of {self.noise:.2f}"
+            return f"that is less than the noise floor of {self.noise:.2f}"
         if pairs < fewest_pairs(LEVEL):
-            return (
-                f"their means differ by {gap}, but {_count(pairs, 'pair')} cannot reach p < {LEVEL} "
-                f"even if all agree ({fewest_pairs(LEVEL)} needed)"
-            )
-        doubt = f"their means differ by {gap}, which chance can explain (p = {self.row['p_sign_flip']:.2g})"
+            return f"{_count(pairs, 'pair')} cannot reach p < {LEVEL} even if all agree ({fewest_pairs(LEVEL)} needed)"
+        doubt = f"chance can explain it (p = {self.row['p_sign_flip']:.2g})"
         if self.row["p_wilcoxon"] < LEVEL:
             won, winner = max((self.row["wins"], self.first), (self.row["losses"], self.second))
             doubt += f", though {winner} is higher in {won:.0f} of {_count(pairs, 'pair')}: few pairs decide the mean"
@@ -100,7 +99,6 @@ def compare(first: str, second: str, results: Path = RESULTS) -> list[Comparison
     for name in (first, second):
         if name not in known:
             raise UserError(f"{results} has no variant or baseline {quoted(name)}, {did_you_mean(name, known)}")
-    runs = runs[runs["variant"].isin([first, second])]
     finished = runs[runs["status"].isin(FINISHED)]
     for name in (first, second):
         if name not in set(finished["variant"]):
@@ -129,13 +127,14 @@ def _read(results: Path) -> tuple[pd.DataFrame, dict[str, str]]:
 def _compare_column(finished: pd.DataFrame, first: str, second: str, key: str, label: str) -> Comparison | None:
     """Compare on one column; None where one side has no accuracy in it, as in a table that lacks cells."""
     known = finished.dropna(subset=[key])
+    choices = math.comb(known["variant"].nunique(), 2)
+    known = known[known["variant"].isin([first, second])]
     if {first, second} - set(known["variant"]):
         return None
     row = compare_with(known, key, second).iloc[0]
     values = known.pivot(index="seed", columns="variant", values=key)[[first, second]]
-    return Comparison(
-        first, second, key, label, NOISE_FLOOR.get(key), values.set_axis(["first", "second"], axis=1), row
-    )
+    values = values.set_axis(["first", "second"], axis=1)
+    return Comparison(first, second, key, label, NOISE_FLOOR.get(key), values, row, choices)
 
 
 def as_json(comparisons: list[Comparison]) -> list[dict[str, Any]]:
@@ -166,6 +165,16 @@ def show(comparisons: list[Comparison], console: "Console") -> None:
     console.print(_statistics_table(comparisons))
     for comparison in comparisons:
         console.print(Text(comparison.verdict()))
+    if (choices := comparisons[0].choices) > 1:
+        console.print(Text(picked(choices)))
+
+
+def picked(choices: int) -> str:
+    """Say what a test of two methods does not know: that somebody chose them by the results."""
+    return (
+        f"These two are one of {choices:,} pairs on the board. Whoever chose them because the results differ has no "
+        "test: of as many pairs of equal methods, the one that differs most would often pass for a difference."
+    )
 
 
 def _seed_table(comparison: Comparison) -> "Table":

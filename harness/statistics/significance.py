@@ -24,6 +24,9 @@ EXACT_PAIRS = 20
 
 MONTE_CARLO_FLIPS = 100_000
 
+MOST_SEEDS = 1_000_000
+"""Beyond it, how many are needed is not worth counting one by one."""
+
 DECIMALS = 9
 """Accuracies carry fewer; differences that agree this far are ties, not results of rounding."""
 
@@ -154,10 +157,11 @@ def seeds_needed(
 ) -> float:
     """Return how many seeds each of two variants needs for a two-sided test to find a difference of the means.
 
-    Normal approximation: 2 (z(1 - level / 2) + z(power))^2 (sd / difference)^2, about 16 (sd / difference)^2 for the
-    defaults, rounded up, at least 2. `sd` is that of the runs of one variant, in the unit of the difference. `paired`:
-    it is that of the differences between runs of a seed, and the 2 in front falls away. Infinite for a difference of
-    zero. Do not use it for a mixture of collapsed and sound runs: see `seeds_needed_for_shares`.
+    The power of Student's t test, by the non-central t distribution. `sd` is that of the runs of one variant, in the
+    unit of the difference. `paired`: it is that of the differences between runs of a seed, and the test is that of sign
+    flips, which has about the power of the t test at the largest level below that it can reach; so no fewer than
+    `fewest_pairs`. Infinite for a difference of zero. Do not use it for a mixture of collapsed and sound runs: see
+    `seeds_needed_for_shares`.
 
     Raises:
         ValueError: a number is not finite, the standard deviation is negative, or level or power are no shares.
@@ -165,10 +169,31 @@ def seeds_needed(
     finite([difference, sd], "the effect")
     if sd < 0:
         raise ValueError(f"the standard deviation is {sd}, expected a number from 0")
-    quantiles = max(0.0, _quantile(level, "the level") + _power_quantile(power))
+    quantiles = _quantile(level, "the level"), _power_quantile(power)
     if difference == 0:
         return math.inf
-    return max(2.0, _whole((1 if paired else 2) * (quantiles * sd / difference) ** 2))
+    fewest = float(fewest_pairs(level) if paired else 2)
+    if sd == 0:
+        return fewest
+    effect = float(f"{abs(difference) / sd:.12g}")  # so that the unit does not matter
+    # What a normal distribution would need is less; for many seeds the correction of Guenther (1981) is exact enough.
+    normal = (1 if paired else 2) * (max(0.0, sum(quantiles)) / effect) ** 2
+    if normal > MOST_SEEDS:
+        return _whole(normal + quantiles[0] ** 2 / (2 if paired else 4))
+    seeds = max(fewest, _whole(normal))
+    while _power(effect, int(seeds), paired, level) < power:
+        seeds += 1
+    return seeds
+
+
+def _power(effect: float, seeds: int, paired: bool, level: float) -> float:
+    if paired and seeds <= EXACT_PAIRS:
+        patterns = 2 ** (seeds - 1)
+        level = math.floor(level * patterns + 1e-9) / patterns
+    freedom = seeds - 1 if paired else 2 * seeds - 2
+    shift = effect * math.sqrt(seeds if paired else seeds / 2)
+    bound = stats.t.isf(level / 2, freedom)
+    return float(stats.nct.sf(bound, freedom, shift) + stats.nct.cdf(-bound, freedom, shift))
 
 
 def seeds_needed_for_shares(first: float, second: float, *, level: float = 0.05, power: float = 0.8) -> float:

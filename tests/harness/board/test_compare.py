@@ -65,14 +65,20 @@ def test_numbers_are_those_of_the_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [
-        ([value - 1 for value in HIGH], "the board tells them apart: a is 1.00 points above b (8 pairs, p = 0.00781)"),
-        ([value + 1 for value in HIGH], "the board tells them apart: b is 1.00 points above a"),
+        (
+            [value - 1 for value in HIGH],
+            "a is 1.00 points above b [1.00, 1.00]; the board tells them apart (8 pairs, p = 0.00781).",
+        ),
+        ([value + 1 for value in HIGH], "b is 1.00 points above a [1.00, 1.00]; the board tells them apart"),
         (HIGH, "equal in 8 pairs, so the board cannot tell them apart"),
-        ([value - 0.1 for value in HIGH], "0.10 points, less than the noise floor of 0.18"),
+        (
+            [value - 0.1 for value in HIGH],
+            "[0.10, 0.10]; the board cannot tell them apart: that is less than the noise floor of 0.18",
+        ),
         (HIGH[::-1][:4], "4 pairs cannot reach p < 0.05 even if all agree (6 needed)"),
         (
             [93.0, 94.5, 93.0, 94.5, 92.0, 95.0, 92.0, 95.0],
-            "which chance can explain (p = 0.52); a true difference of this size would need about 148",
+            "chance can explain it (p = 0.52); a true difference of this size would need about 1",
         ),
         # One collapse against seven small losses: the mean says one thing, the ranks another.
         ([94.1, 93.6, 94.6, 94.1, 93.1, 94.3, 94.0, 60.0], "cannot tell them apart"),
@@ -137,10 +143,11 @@ def test_command_prints_seeds_statistics_and_verdicts(board):
     assert text.count("+1.00") >= len(HIGH)
     assert "8 / 0 / 0" in text
     assert "+1.00 (no spread)" in text
-    assert text.splitlines()[-2].startswith(
-        "CIFAR-10 test: the board tells them apart: gdas is 1.00 points above darts"
+    assert text.splitlines()[-4].startswith(
+        "CIFAR-10 test: gdas is 1.00 points above darts [1.00, 1.00]; the board tells them apart"
     )
-    assert text.splitlines()[-1].startswith("ImageNet16-120 valid: ")
+    assert text.splitlines()[-3].startswith("ImageNet16-120 valid: ")
+    assert text.splitlines()[-2].startswith("These two are one of 3 pairs on the board. Whoever chose them because")
 
 
 def test_names_are_printed_as_they_are_and_one_run_is_enough(board):
