@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import optimize, stats
 
 from harness.base.streams import stream
 from harness.statistics import estimates
@@ -184,6 +184,24 @@ def seeds_needed(
     while _power(effect, int(seeds), paired, level) < power:
         seeds += 1
     return seeds
+
+
+def detectable_difference(sd: float, seeds: int, *, level: float = 0.05, power: float = 0.8) -> float:
+    """Return the difference of two means that a two-sided test of so many runs each finds with the given power.
+
+    `seeds_needed` solved for the difference, in the unit of `sd`.
+
+    Raises:
+        ValueError: there are fewer than two runs, or level or power are no shares.
+    """
+    check_share(level, "the level")
+    check_share(power, "the power")
+    if seeds < 2:
+        raise ValueError(f"{seeds} runs, expected at least 2")
+    found = 0.1
+    while _power(found, seeds, False, level) < power:
+        found *= 2
+    return sd * float(optimize.brentq(lambda effect: _power(effect, seeds, False, level) - power, 0.0, found))
 
 
 def _power(effect: float, seeds: int, paired: bool, level: float) -> float:

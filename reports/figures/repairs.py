@@ -15,7 +15,7 @@ HIGHER, LOWER = "#0072b2", "#d55e00"
 
 
 def repairs_figure(found: pd.DataFrame, names: list[str], column: TruthColumn) -> Figure:
-    """Return the matrix of variants and diagnostics: a triangle where the interval of the difference excludes 0.
+    """Return the matrix of variants and diagnostics: a triangle where a difference shows.
 
     The size is the mean difference as a share of the largest of its column, so that columns of any unit compare.
     """
@@ -56,7 +56,7 @@ def _legend(drawn: Figure, table: pd.DataFrame) -> None:
     handles = [
         Line2D([], [], marker="^", color=HIGHER, label="higher than the reference", **look),
         Line2D([], [], marker="v", color=LOWER, label="lower", **look),
-        Line2D([], [], ls="", marker="o", ms=2, color="#9ca3af", label="interval holds 0"),
+        Line2D([], [], ls="", marker="o", ms=2, color="#9ca3af", label="no difference that shows"),
     ]
     marked = table[table["change"] != ""]
     if (marked["pairs"] < SIGN_TEST_SEEDS).any():

@@ -6,7 +6,7 @@ import pandas as pd
 
 from harness.space.cell import POOL, SKIP
 from reports.analysis.end_values import Diagnostic
-from reports.analysis.repairs import with_truth
+from reports.analysis.repairs import BY_CHANCE, with_truth
 from reports.analysis.summary import SIGN_TEST_SEEDS
 from reports.results import TruthColumn
 from reports.tables.table import DASH, Entry, Table, signed
@@ -19,8 +19,8 @@ PARTS = {
 """The tables: file name to what its diagnostics are of, and the diagnostics."""
 
 MARKS = (
-    "*: the interval excludes 0. (*): so it does, but over fewer than "
-    f"{SIGN_TEST_SEEDS} seeds, which is an observation and no test."
+    "*: the sign-flip test of the pairs has p ≤ 0.05, as at most one in twenty differences that are none has. (*): "
+    f"over fewer than {SIGN_TEST_SEEDS} seeds the interval excludes 0, an observation and no test: {BY_CHANCE}."
 )
 
 
@@ -54,7 +54,7 @@ def _table(
     caption = (
         f"End of the search, {label}: mean difference to {reference} over the seeds that both have, with its 95 % "
         f"bootstrap interval. {MARKS} Seeds: pairs; n where a diagnostic has fewer. No correction for the number of "
-        "comparisons: of differences that are none, about one in twenty is marked."
+        "comparisons."
     )
     header = ["variant", "seeds", *(described[name].heading for name in names)]
     data = found[found["diagnostic"].isin(names)]
@@ -85,7 +85,7 @@ def _difference(row: pd.Series, digits: int, seeds: int) -> Entry:
 
 
 def mark(row: pd.Series) -> str:
-    """Return the sign behind a difference whose interval excludes 0, see `MARKS`."""
+    """Return the sign behind a difference that shows, see `MARKS`."""
     if not row["change"]:
         return ""
     return "*" if row["pairs"] >= SIGN_TEST_SEEDS else " (*)"

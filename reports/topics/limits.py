@@ -1,14 +1,12 @@
 """What a board cannot show, found out from its numbers: protocol, seeds, noise, lost runs, missing columns."""
 
-import math
 from collections.abc import Callable
-from statistics import NormalDist
 
 import pandas as pd
 
 from harness.board.compare import LEVEL
 from harness.settings.protocol import Board
-from harness.statistics.significance import fewest_pairs
+from harness.statistics.significance import detectable_difference, fewest_pairs
 from reports.facts import Facts, Name, Number, Sentence
 from reports.results import FINISHED, Results
 
@@ -117,7 +115,7 @@ def _small_differences(facts: Facts, results: Results, board: Board) -> Limit | 
     if spreads.empty or spreads.median() == 0:
         return None
     spread, n = float(spreads.median()), int(counts[spreads.index].median())
-    missed = detectable_difference(spread, n)
+    missed = detectable_difference(spread, n, level=LEVEL, power=POWER)
     sentence: Sentence = (
         "The runs of a typical variant scatter by ",
         facts.number("median sd of the search variants", spread, "runs.csv", ".2f"), " points (sd). With n = ",
@@ -127,16 +125,6 @@ def _small_differences(facts: Facts, results: Results, board: Board) -> Limit | 
         facts.number("share overlooked", 100 * (1 - POWER), "a convention", ".0f"), " % of such boards.",
     )  # fmt: skip
     return "Differences it would overlook", sentence, False
-
-
-def detectable_difference(sd: float, n: int, level: float = LEVEL, power: float = POWER) -> float:
-    """Return the difference of two means that a two-sided test of n runs each finds with the given power.
-
-    `harness.statistics.significance.seeds_needed` solved for the difference:
-    (z(1 - level / 2) + z(power)) sd sqrt(2 / n).
-    """
-    quantiles = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(power)
-    return quantiles * sd * math.sqrt(2 / n)
 
 
 def _noise(facts: Facts, results: Results, board: Board) -> Limit | None:

@@ -12,6 +12,7 @@ from harness.statistics import significance
 from harness.statistics.estimates import probability_of_improvement
 from harness.statistics.significance import (
     compare_with,
+    detectable_difference,
     fewest_pairs,
     holm,
     noise_floor,
@@ -234,6 +235,17 @@ def test_seeds_needed_grow_with_spread_and_power_and_fall_with_the_difference(di
     assert needed <= seeds_needed(difference, sd, power=power + 0.04)
     assert needed <= seeds_needed(difference, sd, power=power, level=0.01)
     assert needed == seeds_needed(10 * difference, 10 * sd, power=power)
+
+
+def test_the_detectable_difference_needs_the_seeds_that_it_was_made_for():
+    for seeds in (2, 3, 6, 17, 64):
+        difference = detectable_difference(0.5, seeds)
+        assert seeds_needed(difference * 1.0001, 0.5) == seeds
+        assert seeds_needed(difference * 0.9999, 0.5) == seeds + 1
+    # Cohen 1988, table 2.4.1: 0.5 sd with 64 each.
+    assert detectable_difference(1.0, 64) == pytest.approx(0.5, abs=0.002)
+    with pytest.raises(ValueError, match="1 runs, expected at least 2"):
+        detectable_difference(0.5, 1)
 
 
 def test_seeds_needed_for_shares_by_hand():

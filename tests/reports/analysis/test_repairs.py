@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -52,6 +53,23 @@ def test_few_pairs_are_an_observation_and_many_a_mark():
     assert [mark(row) for row in (many, few, lower)] == ["*", " (*)", "*"]
 
 
+def test_of_many_pairs_the_test_decides_whose_level_holds():
+    # The interval of these would exclude 0, as that of one in five or more such samples does.
+    differences = [1.0, 1.1, 0.9, 1.2, 1.0, -0.5]
+    row = difference(reference=dict.fromkeys(range(6), 0.0), other=dict(enumerate(differences)))
+    assert row["low"] > 0 and row["change"] == ""
+
+
+def test_of_equal_variants_at_most_one_in_twenty_is_marked():
+    random = np.random.default_rng(0)
+    for pairs in (6, 9):
+        rows = [
+            difference(reference=dict.fromkeys(range(pairs), 0.0), other=dict(enumerate(random.normal(size=pairs))))
+            for _ in range(60)
+        ]
+        assert np.mean([mark(row) == "*" for row in rows]) < 0.05 + 2 * 0.028
+
+
 def test_repair_sentences_name_the_variants_that_differ():
     reference = dict.fromkeys(range(3), 1.0)
     table = values_of(
@@ -61,9 +79,9 @@ def test_repair_sentences_name_the_variants_that_differ():
     said = repairs.sentences(found, "reference", COLUMN)
     assert said == [
         "Entropy, 3 variants against reference: lower for down; higher for up.",
-        "2 of these 2 differences rest on fewer than 6 seeds: observations, not tests.",
+        f"2 of these 2 differences rest on fewer than 6 seeds: observations, not tests; {repairs.BY_CHANCE}.",
     ]
     unchanged = repairs.sentences(found[found["variant"] == "same"], "reference", COLUMN)
-    assert unchanged == ["Entropy, 1 variant against reference: no difference whose interval excludes 0."]
+    assert unchanged == ["Entropy, 1 variant against reference: no difference that shows."]
     alone = values_of(reference={0: 1.0}, other={0: 2.0})
     assert repairs.sentences(repairs.differences(alone, "reference", ["other"], ["entropy"]), "reference", COLUMN) == []

@@ -4,20 +4,18 @@ import re
 import string
 from collections.abc import Callable
 from pathlib import Path
-from statistics import NormalDist
 
 import pandas as pd
 import pytest
 
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
-from harness.statistics.significance import seeds_needed
+from harness.statistics.significance import detectable_difference
 from reports.analysis import summary
 from reports.facts import Facts, Name, Number, Sentence, text
 from reports.page import build_report
 from reports.results import Results, load_results
 from reports.tables.facts import facts_table
-from reports.topics.limits import detectable_difference
 from reports.topics.overview import Finding, Overview, overview_of, section
 from tests.reports.analysis.test_summary import with_truth
 from tests.reports.simulate import Simulation
@@ -162,10 +160,6 @@ class Tables:
         return int(self.versus["verdict"].isin(names).sum())
 
 
-def z(share: float) -> float:
-    return NormalDist().inv_cdf(share)
-
-
 Recompute = Callable[[Tables, str], float]
 QUANTITIES: dict[str, Recompute] = {
     "search variants": lambda t, v: t.kind("search"),
@@ -214,7 +208,7 @@ QUANTITIES: dict[str, Recompute] = {
     ),
     "median sd of the search variants": lambda t, v: t.sd,
     "median n of the search variants": lambda t, v: int(t.n),
-    "smallest difference that is found": lambda t, v: (z(0.975) + z(0.8)) * t.sd * (2 / int(t.n)) ** 0.5,
+    "smallest difference that is found": lambda t, v: detectable_difference(t.sd, int(t.n)),
     "share overlooked": lambda t, v: 20,
     "variants with one cell for all seeds": lambda t, v: int(
         (t.finished.groupby("variant")["canonical"].agg(["count", "nunique"]).query("count > 1")["nunique"] == 1).sum()
@@ -295,13 +289,6 @@ def test_a_board_of_the_published_size_is_not_called_small(simulated: tuple[Resu
     published = board.model_copy(update={"protocols": {board.protocol: large}})
     others = {limit.title for limit in overview_of(results, published).limits}
     assert titles - others == {"A small study, not the published setting"}
-
-
-def test_the_detectable_difference_needs_the_seeds_that_it_was_made_for() -> None:
-    difference = detectable_difference(0.5, 16)
-    assert difference == pytest.approx(0.4953, abs=1e-3)
-    assert seeds_needed(difference, 0.5) == 16
-    assert detectable_difference(0.5, 64) == pytest.approx(difference / 2)
 
 
 def test_two_facts_of_one_name_must_agree() -> None:
