@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class _Commands(click.Group):
-    """Turns a UserError into one line on stderr and exit status 2."""
+    """Turns a UserError into one line on stderr and exit status 2, and bears an output that can take nothing."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with tolerant_output():  # here, so that it holds whoever starts the command
+            return super().main(*args, **kwargs)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         for argument in args:
@@ -366,8 +370,7 @@ def doctor(as_json: bool) -> None:
 def run() -> None:
     """Begin the command as the shell does: with the code of the folder it is called in, where there is a copy of it."""
     run_the_tree_here()
-    with tolerant_output():
-        main()
+    main()
 
 
 def _print(content: Any, as_json: bool, indent: str = "") -> None:

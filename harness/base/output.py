@@ -12,6 +12,7 @@ OUTPUT_LOST = 2
 @contextmanager
 def tolerant_output() -> Iterator[None]:
     """Print letters that an encoding lacks as question marks, and end in a sentence where nothing can be printed."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -19,23 +20,49 @@ def tolerant_output() -> Iterator[None]:
         try:
             yield
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except OSError as error:
-        if not _is_lost():
+        if not (_is_lost(1) or _is_lost(2)):
             raise
         with suppress(OSError):
             print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
         sys.exit(OUTPUT_LOST)
+    finally:
+        _give_up_what_cannot_be_told()
 
 
-def _is_lost() -> bool:
-    """Whether nothing more can be printed; then Python shall not try it again when it ends."""
+def _open_what_is_closed() -> None:
+    """Let nothing stand for streams that a command was begun without: its first own file would take their number."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+def _is_lost(number: int) -> bool:
+    """Whether nothing more can be printed there; then nobody shall try it again."""
+    stream = {1: sys.stdout, 2: sys.stderr}[number]
     try:
-        sys.stdout.flush()
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        stream.flush()
+        stream.write("\n")
+        stream.flush()
     except (OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget(number)
         return True
     return False
+
+
+def _give_up_what_cannot_be_told() -> None:
+    # What is left in stderr's buffer would become an exit status of Python's own.
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _forget(2)
+
+
+def _forget(number: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +34,20 @@ def test_a_full_disk_behind_the_output_is_a_sentence() -> None:
     )
 
 
-def test_an_output_that_is_closed_is_none() -> None:
-    assert printed("print('x')", ">&-").returncode == 0
+@pytest.mark.parametrize("redirected", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_an_output_that_is_closed_is_none(redirected: str) -> None:
+    assert printed("import sys; print('x'); sys.stderr.isatty()", redirected).returncode == 0
+
+
+def test_the_number_of_a_closed_output_is_no_file_of_ours(tmp_path: Path) -> None:
+    done = printed(f"import os; open({str(tmp_path / 'mine')!r}, 'w'); os.system('echo other')", ">&-")
+    assert done.returncode == 0
+    assert (tmp_path / "mine").read_text() == ""
+
+
+@pytest.mark.parametrize(("what", "status"), [("print('x', file=sys.stderr)", 2), ("sys.stderr.write('x')", 0)])
+def test_errors_that_cannot_be_told_give_no_status_of_pythons_own(what: str, status: int) -> None:
+    assert printed(f"import sys; {what}", "2>/dev/full", PYTHONUNBUFFERED="").returncode == status
 
 
 def test_another_error_stays_what_it_is() -> None:

@@ -57,3 +57,17 @@ def test_the_options_and_the_exit_status_are_those_of_the_command(copy: Path) ->
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
     assert "Usage: dartsboard cell" in called(copy, "-P", "-c", COMMAND, "cell", "--help").stdout
+
+
+def test_the_code_of_the_folder_bears_a_full_disk_behind_its_output_too(copy: Path) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        result = subprocess.run(
+            [sys.executable, "-P", "-c", COMMAND, "cell", "5"],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert result.returncode == 2
+    assert result.stderr == "error: the output could not be written: No space left on device\n"
