@@ -47,3 +47,13 @@ def test_surroundings_change_no_byte(tmp_path: Path) -> None:
     plain = drawn(tmp_path)
     assert drawn(tmp_path, **NOTEBOOK) == plain
     assert drawn(tmp_path / "mine") == plain
+
+
+def test_a_file_that_is_no_utf_8_breaks_nothing(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    (mine / "stylelib").mkdir(parents=True)
+    for name in ("matplotlibrc", "stylelib/x.mplstyle"):
+        (mine / name).write_bytes(b"font.family: \xe9\n")
+    plain = drawn(tmp_path)
+    assert drawn(tmp_path, MATPLOTLIBRC="mine", MPLCONFIGDIR=str(mine)) == plain
+    assert drawn(mine) == plain
