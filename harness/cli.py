@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.base.clock import check_clock
-from harness.base.errors import UserError, printable, quoted
+from harness.base.errors import UserError, in_one_line, printable, quoted
 from harness.base.masking import masked
 from harness.base.output import tolerant_output
 from harness.base.source_tree import run_the_tree_here
@@ -158,7 +158,8 @@ def variants(as_json: bool) -> None:
     width = max(map(len, content))
     for name, row in content.items():
         cost = "no network" if row["passes a step"] is None else f"{row['passes a step']:g} passes a step"
-        click.echo(f"{name:{width}}  {row['axis']}; {cost}\n{'':{width}}  {row['citation']}")
+        click.echo(f"{name:{width}}  {in_one_line(row['axis'])}; {cost}")
+        click.echo(f"{'':{width}}  {in_one_line(row['citation'])}")
 
 
 @main.command("new-variant")

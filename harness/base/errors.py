@@ -41,7 +41,7 @@ def in_one_line(text: object, most: int = 300) -> str:
     """Return a text without line breaks and control characters, and cut when it is long."""
     try:
         line = printable(" ".join(str(text).split()))
-    except Exception:  # what others wrote may have no text
+    except (Exception, SystemExit, GeneratorExit):  # what others wrote may have no text
         line = f"a {type(text).__name__}"
     return line if len(line) <= most else f"{line[:most]}..."
 

@@ -14,13 +14,13 @@ def ending_signals() -> tuple[signal.Signals, ...]:
     return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*asked, signal.SIGHUP)
 
 
-class _StoppedError(BaseException):
-    """No `Exception`: it is no failure of what it ends."""
+class EndingSignalError(BaseException):
+    """One of `ending_signals` came. No `Exception`: it is no failure of what it ends."""
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     # As an exception, so that locks are released and staging files go.
-    raise _StoppedError(number)
+    raise EndingSignalError(number)
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def clean_end() -> Iterator[None]:
     before = {number: signal.signal(number, _stop) for number in ending_signals()}
     try:
         yield
-    except _StoppedError as stopped:
+    except EndingSignalError as stopped:
         number = signal.Signals(stopped.args[0])
         with suppress(OSError):  # the terminal is closed
             print(

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 
 OUTPUT_LOST = 2
 
@@ -29,6 +29,27 @@ def tolerant_output() -> Iterator[None]:
         sys.exit(OUTPUT_LOST)
     finally:
         _give_up_what_cannot_be_told()
+
+
+@contextmanager
+def output_among_errors() -> Iterator[None]:
+    """Let what is printed inside stand on stderr, that of other programs and libraries too."""
+    _flush_own_output()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _flush_own_output()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _flush_own_output() -> None:
+    if sys.__stdout__ is not None:
+        with suppress(OSError, ValueError):
+            sys.__stdout__.flush()
 
 
 def _open_what_is_closed() -> None:

@@ -2,20 +2,22 @@
 
 import importlib
 import inspect
+import math
 import pkgutil
 import sys
-from collections.abc import Iterator
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
-from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
+from harness.base.interruption import EndingSignalError
+from harness.base.output import output_among_errors
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
 from harness.settings.protocol import Board, Settings
+from harness.settings.strategy import Strategy
 from harness.settings.validation import validate
 
 ENTRY_POINT_GROUP = "dartsboard.variants"
@@ -32,42 +34,56 @@ def methods() -> dict[str, Method]:
     """
     found: dict[str, Method] = {}
     for module in _modules():
-        for method in _methods_of(module):
+        for method in _methods_in(module):
             if method.name in found and found[method.name] is not method:
-                where = f"{found[method.name].__module__} and {module.__name__}"
-                raise UserError(f"two methods are named {method.name!r}: {where}")
+                raise UserError(f"two methods are named {method.name!r}: {found[method.name].__module__} and {module}")
             found[method.name] = method
     return dict(sorted(found.items()))
 
 
-def _modules() -> list[ModuleType]:
+def _modules() -> Iterable[str]:
     package = importlib.import_module("variants")
     names = [f"variants.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
     names += [point.value.partition(":")[0] for point in entry_points(group=ENTRY_POINT_GROUP)]
-    return [_imported(name) for name in dict.fromkeys(names)]
+    return dict.fromkeys(names)
 
 
-def _imported(name: str) -> ModuleType:
+def _methods_in(module: str) -> list[Method]:
+    file = f"the variant file {in_one_line(module)}"
     try:
-        with redirect_stdout(sys.stderr):  # what it prints shall not stand in a command's JSON
-            return importlib.import_module(name)
-    except (Exception, SystemExit, GeneratorExit) as error:  # a method must not end the program without a word
-        reason = f"{type(error).__name__}: {in_one_line(error)}"
-        raise UserError(f"the variant file {in_one_line(name)} cannot be imported: {reason}") from error
+        with output_among_errors():  # what it prints shall not stand in a command's JSON
+            members = inspect.getmembers(importlib.import_module(module), _is_method)
+            methods = [method for _, method in members if method.__module__ == module]
+            faults = [(in_one_line(method.__name__), fault) for method in methods for fault in _faults(method)]
+    except EndingSignalError:
+        raise
+    except KeyboardInterrupt:
+        raise UserError(f"interrupted while {file} was imported") from None
+    except BaseException as error:  # a method must not end the program without a word
+        raise UserError(f"{file} cannot be imported: {type(error).__name__}: {in_one_line(error)}") from error
+    for name, fault in faults:
+        raise UserError(f"{in_one_line(module)}: the method {name} {fault}")
+    return methods
 
 
-def _methods_of(module: ModuleType) -> Iterator[Method]:
-    for _, method in inspect.getmembers(module, _is_method):
-        if method.__module__ != module.__name__:
-            continue
-        where = f"{module.__name__}: the method {method.__name__}"
-        if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
-            expected = f"expected at most {LONGEST_NAME} letters, digits and hyphens"
-            raise UserError(f"{where} is named {quoted(method.name)}, {expected}")
-        for attribute in ("axis", "citation", "strategy"):
-            if not isinstance(getattr(method, attribute, None), str):
-                raise UserError(f"{where} does not say its {attribute}, expected a text")
-        yield method
+def _faults(method: Method) -> Iterator[str]:
+    """Say what is wrong with what a method tells of itself, which lists, tables and the report show."""
+    if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
+        yield f"is named {quoted(method.name)}, expected at most {LONGEST_NAME} letters, digits and hyphens"
+    for attribute in ("axis", "citation", "strategy"):
+        if not isinstance(getattr(method, attribute, None), str):
+            yield f"does not say its {attribute}, expected a text"
+            return
+    if method.strategy not in get_args(Strategy):
+        strategies = did_you_mean(method.strategy, get_args(Strategy))
+        yield f"has the strategy {quoted(method.strategy)}, {strategies}"
+    if not isinstance(method.departures, tuple) or not all(isinstance(text, str) for text in method.departures):
+        yield f"has the departures {quoted(method.departures)}, expected a tuple of texts"
+    if not (inspect.isclass(method.Settings) and issubclass(method.Settings, Settings)):
+        yield f"has the Settings {quoted(method.Settings)}, expected a class of settings"
+    passes = getattr(method, "passes_per_step", 0.0)
+    if isinstance(passes, bool) or not isinstance(passes, int | float) or not 0 <= passes < math.inf:
+        yield f"has the passes_per_step {quoted(passes)}, expected a number from 0"
 
 
 def _is_method(value: Any) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UserError
+from harness.base.interruption import EndingSignalError
 from harness.search import registry
 
 METHOD = """
@@ -29,6 +30,16 @@ BAD = {
     "has an axis that is no text": METHOD.replace('axis = "none"', "axis = 5"),
     "has no citation": METHOD.replace("citation =", "note ="),
     "has a strategy of None": METHOD + "    strategy = None\n",
+    "has a strategy that there is not": METHOD + "    strategy = 'intuition'\n",
+    "has departures that are none": METHOD + "    departures = 5\n",
+    "has settings that are none": METHOD + "    Settings = dict\n",
+    "has passes that are no number": METHOD + "    passes_per_step = 'two'\n",
+    "has passes without end": METHOD + "    passes_per_step = float('inf')\n",
+    "is interrupted": "raise KeyboardInterrupt",
+    "raises no Exception": "class Odd(BaseException): pass\nraise Odd('a\\nb')",
+    "raises what ends the program": "class Odd(Exception):\n    def __str__(self): raise SystemExit(0)\nraise Odd",
+    "raises a sentence of ours": "from harness.base.errors import UserError\nraise UserError('a\\nb')",
+    "cannot be looked at": "def __dir__(): raise RuntimeError('a\\nb')",
 }
 
 
@@ -55,6 +66,22 @@ def test_what_one_prints_does_not_stand_in_the_output(plug_in: Path, capsys: pyt
     plug_in.write_text("print('hello')\n" + METHOD, encoding="utf-8")
     assert "elsewhere" in registry.methods.__wrapped__()
     assert capsys.readouterr() == ("", "hello\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["import os; os.write(1, b'hello')", "import os; os.system('echo hello')", "print('hello', file=sys.__stdout__)"],
+)
+def test_nor_does_what_one_says_below_print(plug_in: Path, capfd: pytest.CaptureFixture[str], said: str) -> None:
+    plug_in.write_text(f"import sys\n{said}\n{METHOD}", encoding="utf-8")
+    assert "elsewhere" in registry.methods.__wrapped__()
+    assert "hello" not in capfd.readouterr().out
+
+
+def test_a_signal_that_asks_to_end_is_no_fault_of_the_file_that_it_met(plug_in: Path) -> None:
+    plug_in.write_text("from harness.base.interruption import EndingSignalError\nraise EndingSignalError(15)")
+    with pytest.raises(EndingSignalError):
+        registry.methods.__wrapped__()
 
 
 @pytest.mark.parametrize("value", ["", "no_such_module_of_a_test", "a b", "x:y:z", "..up", "é\x1b"])
