@@ -1,47 +1,25 @@
 """The command `dartsboard`. Everything heavy is imported inside the command that needs it."""
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.base.clock import check_clock
-from harness.base.errors import UserError, in_one_line, printable, quoted
-from harness.base.masking import masked
-from harness.base.output import tolerant_output
+from harness.base.commands import Commands
+from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.source_tree import run_the_tree_here
 
 if TYPE_CHECKING:
     from harness.fleet.engine import Store
     from harness.settings.protocol import TruthSettings
 
-
-class _Commands(click.Group):
-    """Turns a UserError into one line on stderr and exit status 2, and bears an output that can take nothing."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        with tolerant_output():  # here, so that it holds whoever starts the command
-            return super().main(*args, **kwargs)
-
-    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        for argument in args:
-            if any(0xD800 <= ord(letter) < 0xE000 for letter in argument):  # bytes that no screen can show
-                raise click.UsageError(f"{quoted(argument)} is no text, expected UTF-8")
-        return super().parse_args(context, args)
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            check_clock()
-            return super().invoke(context)
-        except UserError as error:
-            click.echo(f"error: {printable(masked(str(error)))}", err=True)
-            context.exit(2)
+HIGHEST_PRICE = 1e9
+"""Of an hour. What a board costs in all shall be a number too, whatever the currency."""
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dartsboard")
 def main() -> None:
     """Compare differentiable architecture search methods on NAS-Bench-201.
@@ -195,8 +173,10 @@ def _search_one(variant: str, seed: int) -> None:
     from harness.base.progress import show_progress
     from harness.board import runner
     from harness.fleet import dvc_stages
-    from harness.settings.protocol import load_board
+    from harness.settings.protocol import LARGEST_SEED, load_board
 
+    if seed > LARGEST_SEED:
+        raise UserError(f"--seed {quoted(seed)}: expected at most {LARGEST_SEED}")
     board = load_board()
     with clean_end(), show_progress(f"{variant} seed {seed}") as on_epoch:
         record = runner.run_method(board, variant, seed, on_epoch)
@@ -279,8 +259,8 @@ def plan(slots: int, price: float | None, measure: bool, as_json: bool) -> None:
     from harness.board import plan as planning
     from harness.settings.protocol import load_board
 
-    if price is not None and not math.isfinite(price):
-        raise UserError("--price: expected a number")
+    if price is not None and not price <= HIGHEST_PRICE:
+        raise UserError(f"--price: expected a number up to {HIGHEST_PRICE:g}")
     plans = planning.plan_boards(load_board(), slots, price, measure)
     if as_json:
         _print([entry.as_json() for entry in plans], as_json)

@@ -65,3 +65,26 @@ def test_an_import_that_cannot_be_is_one_short_sentence(arguments: list[str], pr
     assert result.stderr.count("\n") == 1
     assert len(result.stderr) < 500
     assert sorted(project.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "{}"],
+        ["{}"],
+        ["--{}"],
+        ["truth", "{}"],
+        ["truth", "import", "{}"],
+        ["plan", "--slots", "{}"],
+        ["search", "darts", "--{}"],
+        ["sweep", "--store", "{}"],
+        ["ui", "--port", "{}"],
+    ],
+)
+@pytest.mark.parametrize("given", ["a\x1b[2Jb", "a\r\nb", "\u202ea", "a\tb\x00", "a" * 5000])
+def test_an_argument_of_no_use_is_shown_in_a_line(arguments: list[str], given: str) -> None:
+    result = CliRunner().invoke(main, [argument.format(given) for argument in arguments], color=True)
+    assert result.exit_code == 2, result.exception
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith("Error: ") and said.isprintable() and len(said) < 700
+    assert "\x1b" not in result.stderr and "\u202e" not in result.stderr

@@ -119,7 +119,7 @@ class BoardPlan:
 
 def makespan(seconds: Sequence[float], slots: int) -> float:
     """Return when the last of several runs ends, if each free slot takes the longest that waits."""
-    free = [0.0] * slots
+    free = [0.0] * max(1, min(slots, len(seconds)))  # more than there are runs stay free
     for length in sorted(seconds, reverse=True):
         heapq.heappush(free, heapq.heappop(free) + length)
     return max(free)

@@ -27,7 +27,7 @@ from harness.images.decoded import IMAGES, check_cached
 from harness.records import record
 from harness.search import registry
 from harness.search.baseline import Baseline
-from harness.settings.protocol import Board
+from harness.settings.protocol import LARGEST_SEED, Board
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 3.0
@@ -95,6 +95,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)):
             raise UserError(f"--seeds {quoted(text)}: expected numbers and ranges from 0 up, such as 0-9 or 0,2,5")
+        if max(len(first), len(last)) > len(str(LARGEST_SEED)) or int(last or first) > LARGEST_SEED:
+            raise UserError(f"--seeds {quoted(text)}: expected seeds up to {LARGEST_SEED}")
         start, end = int(first), int(last or first)
         if not 0 <= end - start < MOST_SEEDS:
             raise UserError(f"--seeds {quoted(text)}: {in_one_line(part, 60)} is no range, expected one such as 0-9")

@@ -4,7 +4,6 @@ import importlib
 import inspect
 import math
 import pkgutil
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points

@@ -112,5 +112,6 @@ def test_a_setting_that_only_one_record_has_is_no_difference() -> None:
 
 def test_the_makespan_takes_the_longest_first() -> None:
     assert makespan([], 3) == 0
+    assert makespan([2, 1], 10**30) == 2
     assert makespan([1, 1, 1, 3], 2) == 3
     assert makespan([2, 2, 2], 1) == 6

@@ -267,6 +267,18 @@ class TestSeeds:
         with pytest.raises(UserError, match="--seeds"):
             parse_seeds(text)
 
+    @pytest.mark.parametrize("seed", [str(2**63), f"0,{10**300}", "9" * 5000, f"0-{'9' * 5000}"])
+    def test_one_that_no_table_holds(self, seed: str) -> None:
+        with pytest.raises(UserError, match=rf"--seeds .*: expected seeds up to {2**63 - 1}"):
+            parse_seeds(seed)
+
+    def test_nor_is_it_searched_alone(self, project: Path) -> None:
+        result = CliRunner().invoke(main, ["search", "darts", "--seed", str(2**63)])
+        assert (result.exit_code, result.stderr) == (
+            2,
+            f"error: --seed {2**63}: expected at most {2**63 - 1}\n",
+        )
+
     def test_one_seed_or_many(self, project: Path) -> None:
         def invoke(*arguments: str) -> tuple[int, str]:
             result = CliRunner().invoke(main, ["search", "darts", *arguments])
