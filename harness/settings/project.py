@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.base.errors import UserError
-from harness.base.files import read_file, read_text, whole_file
+from harness.base.files import read_file, whole_file
 from harness.settings.protocol import PARAMS_FILE
 from harness.settings.validation import read_yaml
 
@@ -25,7 +25,7 @@ def set_params(changes: dict[str, Any], path: Path = PARAMS_FILE) -> None:
     expected = {**_content(lines), **changes}
     for key, value in changes.items():
         start, end = _section(lines, key)
-        lines[start:end] = _dump({key: value})
+        lines[start:end] = _ending_as(lines, _dump({key: value}))
     _write(path, lines, expected)
 
 
@@ -44,16 +44,25 @@ def add_variant(name: str, settings: dict[str, Any], path: Path = PARAMS_FILE) -
     entries = [line for line in lines[start + 1 : end] if not _is_remark(line)]
     if entries:
         indentation = entries[0][: -len(entries[0].lstrip())]
-        lines[end:end] = [indentation + line for line in _dump({name: settings}, innermost_in_a_line=True)]
+        added = [indentation + line for line in _dump({name: settings}, innermost_in_a_line=True)]
+        lines[end:end] = _ending_as(lines, added)
     else:
-        lines[start:end] = _dump({"variants": variants}, innermost_in_a_line=True)
+        lines[start:end] = _ending_as(lines, _dump({"variants": variants}, innermost_in_a_line=True))
     _write(path, lines, {**content, "variants": variants})
 
 
 def _read(path: Path) -> Lines:
     if not isinstance(read_yaml(path), dict):
         raise UserError(f"{path} is empty or no mapping")
-    return (read_text(path).rstrip("\n") + "\n").splitlines(keepends=True)
+    lines = list(io.StringIO(read_file(path).decode(), newline=""))  # each with the line end that it has
+    if lines and lines[-1] == lines[-1].rstrip("\r\n"):
+        lines[-1:] = _ending_as(lines, [lines[-1] + "\n"])
+    return lines
+
+
+def _ending_as(lines: Lines, added: Lines) -> Lines:
+    end = lines[0][len(lines[0].rstrip("\r\n")) :] or "\n"
+    return [line.rstrip("\n") + end for line in added]
 
 
 def _content(lines: Lines) -> Any:
@@ -94,9 +103,8 @@ def _write(path: Path, lines: Lines, expected: Any) -> None:
         understood = False
     if not understood:
         raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
-    line_end = "\r\n" if b"\r\n" in read_file(path) else "\n"
     with whole_file(path) as staging:
-        staging.write_text("".join(lines), encoding="utf-8", newline=line_end)
+        staging.write_bytes("".join(lines).encode())
 
 
 def _equal(one: Any, other: Any, met: set[tuple[int, int]]) -> bool:

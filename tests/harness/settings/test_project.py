@@ -131,3 +131,10 @@ def test_lines_end_as_they_did(tmp_path: Path, end: str) -> None:
     add_variant("mine", {}, path)
     expected = "truth:\n  source: x\nvariants:\n  darts: {}\n  mine: {}\n"
     assert path.read_bytes() == expected.replace("\n", end).encode()
+
+
+def test_lines_of_one_file_that_end_in_two_ways_keep_them(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"truth: {a: 1}\r\nseeds: [0]\nvariants:\r\n  darts: {}\n\n# the end\n")
+    add_variant("mine", {}, path)
+    assert path.read_bytes() == (b"truth: {a: 1}\r\nseeds: [0]\nvariants:\r\n  darts: {}\n  mine: {}\r\n\n# the end\n")
