@@ -20,7 +20,7 @@ class DartsSecondOrder(Variant):
     class Settings(Variant.Settings):
         """Settings of the finite difference."""
 
-        radius: float = Field(default=0.01, gt=0)
+        radius: float = Field(default=0.01, ge=1e-9, le=1e3)
         """R times the norm of the validation gradient: the paper's 0.01."""
 
     def alpha_gradient(self, step: StepView) -> Architecture:

@@ -33,7 +33,7 @@ class Drnas(Variant):
         anchor: Literal["weight-decay", "kl"] = "weight-decay"
         """`weight-decay`: Adam's, which draws alpha to 0, where the concentration is 1; `kl`: the divergence from the
         uniform Dirichlet distribution, without weight decay."""
-        kl_scale: float = Field(default=1e-3, ge=0)
+        kl_scale: float = Field(default=1e-3, ge=0, le=1e3)
         """Factor of the divergence, for the anchor `kl`."""
 
     def alpha_settings(self, settings: AlphaSettings) -> AlphaSettings:

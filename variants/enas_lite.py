@@ -41,7 +41,7 @@ class EnasLite(RandomSearchWithSharing):
 
         baseline_momentum: float = Field(default=0.99, ge=0, lt=1)
         """Share of the old value in each update of the mean reward."""
-        entropy_weight: float = Field(default=1e-4, ge=0)
+        entropy_weight: float = Field(default=1e-4, ge=0, le=1e3)
         """Weight of the policy's entropy, in nats, against a reward between 0 and 1."""
 
     def __init__(self, settings: Any, protocol: Protocol):

@@ -29,7 +29,7 @@ class Orthogonal(Variant):
 
         rank: int = Field(default=2, ge=1, le=3)
         """q: directions that cost nothing."""
-        strength: float = Field(default=0.1, ge=0)
+        strength: float = Field(default=0.1, ge=0, le=1e3)
         """lambda."""
 
     def alpha_penalty(self, architecture: Architecture, moment: Moment) -> Tensor:

@@ -30,8 +30,8 @@ class RegularizedEvolution(Baseline):
 
         population: int = Field(default=10, ge=1)
         """Cells alive; the first ones are drawn uniformly."""
-        tournament: int = Field(default=3, ge=1)
-        """Cells drawn with replacement, of which the best becomes the parent."""
+        tournament: int = Field(default=3, ge=1, le=10_000)
+        """Cells drawn with replacement, so that they may be more than the population; the best becomes the parent."""
 
     def __init__(self, settings: Any, random: np.random.Generator):
         super().__init__(settings, random)

@@ -36,7 +36,7 @@ class Reinforce(Baseline):
     class Settings(Baseline.Settings):
         """Settings of the policy."""
 
-        lr: float = Field(default=0.01, gt=0)
+        lr: float = Field(default=0.01, gt=0, le=1e3)
         """Learning rate of the logits."""
         baseline_momentum: float = Field(default=0.9, ge=0, lt=1)
         """Share of the old value in each update of the mean reward."""

@@ -36,9 +36,9 @@ class SkipPenalty(Variant):
 
         mode: Literal["odds", "hinge", "logit"] = "odds"
         """How skip is handicapped, see above."""
-        gamma: float = Field(default=0.5, gt=0, le=1)
+        gamma: float = Field(default=0.5, ge=1e-9, le=1)
         """For `odds` the factor on the odds of skip, for `logit` on its logit."""
-        strength: float = Field(default=1.0, ge=0)
+        strength: float = Field(default=1.0, ge=0, le=1e3)
         """lambda of `hinge`."""
         release: bool = False
         """Let the handicap vanish linearly until the end of the search."""

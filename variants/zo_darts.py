@@ -89,11 +89,11 @@ class ZoDarts(Variant):
 
         steps: int = Field(default=10, ge=1)
         """T: weight steps between two steps of alpha, and the twin's length of life."""
-        mu_scale: float = Field(default=0.005, gt=0)
+        mu_scale: float = Field(default=0.005, gt=0, le=1e3)
         """mu over the L2 norm of alpha."""
-        mu_floor: float = Field(default=0.01, ge=0)
+        mu_floor: float = Field(default=0.01, ge=0, le=1e3)
         """Smallest mu."""
-        alpha_lr: float | None = Field(default=None, gt=0)
+        alpha_lr: float | None = Field(default=None, gt=0, le=1e3)
         """Learning rate of alpha; null: T times the protocol's, for alpha moves once in T steps."""
 
     _twin: Twin | None = None

@@ -54,7 +54,7 @@ class ZoDartsPlusPlus(ZoDartsPlus):
         """What the size is counted in."""
         budget: float = Field(default=0.5, ge=0, le=1)
         """Share of the size of all-3x3 cells that costs nothing; with 0 every weight costs."""
-        penalty: float = Field(default=15.0, ge=0)
+        penalty: float = Field(default=15.0, ge=0, le=1e6)
         """Strength of the penalty, divided by tau."""
         penalty_start: float = Field(default=0.4, ge=0, le=1)
         """Share of the search before the penalty acts: epoch 20 of 50."""

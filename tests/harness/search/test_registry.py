@@ -27,7 +27,13 @@ def board(**changes) -> Board:
             {"variants": {"darts-2nd": {"radios": 1}}},
             "variants.darts-2nd: unknown key 'radios', did you mean 'radius'?",
         ),
-        ({"variants": {"darts-2nd": {"radius": -1}}}, "variants.darts-2nd: radius: input should be greater than 0"),
+        ({"variants": {"darts-2nd": {"radius": -1}}}, "variants.darts-2nd: radius: input should be greater than"),
+        ({"variants": {"darts-2nd": {"radius": 1e300}}}, "variants.darts-2nd: radius: input should be less than"),
+        (
+            {"variants": {"zo-darts-plus": {"temperature_decay": 1e-9}}},
+            "variants.zo-darts-plus: temperature: expected 1e-05 or more in the last of the temperature_periods",
+        ),
+        ({"baselines": {"regularized-evolution": {"tournament": 10**12}}}, "regularized-evolution: tournament: input"),
         ({"baselines": {"random-search": {"evaluations": 0}}}, "baselines.random-search: evaluations"),
     ],
 )
@@ -35,6 +41,10 @@ def test_mistakes_on_the_board_are_found_before_anything_runs(changes, sentence)
     with pytest.raises(UserError) as caught:
         registry.check_board(board(**changes))
     assert sentence in str(caught.value)
+
+
+def test_a_tournament_may_be_larger_than_the_population_that_it_is_drawn_from() -> None:
+    registry.check_board(board(baselines={"regularized-evolution": {"population": 2, "tournament": 9}}))
 
 
 def test_settings_of_a_silent_board_are_the_defaults() -> None:
