@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.images.decoded import decode, write_cached
+from harness.images.decoded import IMAGES, decode, write_cached
 from harness.settings.protocol import load_board
 from harness.testing import TINY_PROTOCOL
 from harness.truth.sources import import_truth
+from harness.truth.table import TRUTH_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,12 +77,20 @@ def write_params(folder: Path, content: dict[str, Any]) -> None:
         YAML(typ="safe").dump(content, file)
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `project` is a copy of."""
+    folder = tmp_path_factory.mktemp("prepared")
+    write_params(folder, tiny_params())
+    board = load_board(folder / "params.yaml")
+    write_cached(folder / IMAGES, decode(board.chosen.data))
+    import_truth(board.truth, folder / TRUTH_FILE)
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tiny params.yaml, decoded images and the embedded truth, as the current folder."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path, tiny_params())
-    board = load_board()
-    write_cached(Path("data/images"), decode(board.chosen.data))
-    import_truth(board.truth)
     return tmp_path

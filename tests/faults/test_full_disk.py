@@ -1,5 +1,6 @@
 """A disk that is full at any write: one sentence, nothing half-written, and afterwards the search goes on."""
 
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.records.record import read_record
+from tests.commands import in_a_process
 from tests.faults.searching import REFUSED, assert_nothing_half_written, assert_same, finish, prepare, result, start
 
 EPOCHS = 3
@@ -65,3 +68,49 @@ def test_a_small_file_system(undisturbed, small_disk: Path, project: Path, room:
     ballast.unlink()
     finish(project)
     assert_same(result(), undisturbed)
+
+
+# By the command
+
+
+def assert_told(status: int, errors: str, beginning: str, end: str) -> None:
+    assert status == 2
+    assert errors.startswith(beginning)
+    assert errors.endswith(end)
+    assert errors.count("\n") == 1
+
+
+class TestByTheCommand:
+    """Nothing half-written is left, and with space again the run goes through."""
+
+    def test_a_file_size_limit_while_a_record_is_written(self, project: Path) -> None:
+        def limited() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+        status, errors = in_a_process(project, "search", "random-search", "--seed", "0", prepare=limited)
+        assert_told(status, errors, "error: runs/random-search/seed-0 could not be written: ", "File too large\n")
+        assert not list((project / "runs").rglob("*.*"))
+        assert in_a_process(project, "search", "random-search", "--seed", "0")[0] == 0
+
+    @pytest.mark.slow
+    def test_a_full_disk_while_a_record_is_written(self, project: Path) -> None:
+        runs = project / "runs"
+        runs.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(runs)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("needs the right to mount a file system of 1 MB")
+        try:
+            self._fill(runs / "filler", left=8192)
+            status, errors = in_a_process(project, "search", "darts", "--seed", "0")
+            assert_told(status, errors, "error: runs/darts/seed-0 could not be written: ", "No space left on device\n")
+            assert [path.name for path in runs.rglob("*") if path.is_file()] == ["filler"]
+            (runs / "filler").unlink()
+            assert in_a_process(project, "search", "darts", "--seed", "0") == (0, "")
+            assert read_record(runs / "darts" / "seed-0").status == "done"
+        finally:
+            subprocess.run(["umount", str(runs)], check=True)
+
+    @staticmethod
+    def _fill(path: Path, left: int) -> None:
+        with path.open("wb") as file:
+            file.write(bytes(shutil.disk_usage(path.parent).free - left))
