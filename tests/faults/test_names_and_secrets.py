@@ -1,6 +1,7 @@
 """Names that would lead out of the run folder, and passwords that would be written down."""
 
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -32,7 +33,8 @@ def test_a_name_that_leads_out_of_the_run_folder_is_none(tmp_path: Path, name: s
 def test_a_method_of_such_a_name_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     module = ModuleType("other_package")
     module.Odd = type("Odd", (Variant,), {"name": name, "__module__": "other_package"})
-    monkeypatch.setattr(registry, "_modules", lambda: [module])
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(registry, "_modules", lambda: [module.__name__])
     with pytest.raises(
         UserError, match=r"other_package: the method Odd is named .*, expected at most 60 letters"
     ) as caught:
