@@ -1,12 +1,18 @@
 """Parquet files of our own making: each page carries its checksum, for what decodes a damaged one may crash."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import open_file
+from harness.base.files import read_file
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 
 def read_parquet(path: Path, again: str = "") -> pd.DataFrame:
@@ -16,13 +22,12 @@ def read_parquet(path: Path, again: str = "") -> pd.DataFrame:
         UserError: the file is missing or damaged.
     """
     try:
-        file = open_file(path)
+        content = read_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing{again}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read{again} ({error.strerror or error})") from None
-    with file:
-        table = _table(file, path, again)
+    table = _table(content, path, again)
     try:
         return table.to_pandas()
     except Exception as error:  # what the file says of its types may be damaged too
@@ -35,17 +40,28 @@ def parse_parquet(content: bytes, path: Path, most_rows: int) -> pa.Table:
     Raises:
         UserError: they are damaged, or speak of more rows, for which a few bytes are enough.
     """
-    return _table(pa.BufferReader(content), path, most_rows=most_rows)
+    return _table(content, path, most_rows=most_rows)
 
 
-def _table(source: object, path: Path, again: str = "", most_rows: int | None = None) -> pa.Table:
+@contextmanager
+def parquet_file(content: bytes) -> "Iterator[pq.ParquetFile]":
+    """Yield the table of a file's bytes, to be read with `use_threads=False`.
+
+    A thread of pyarrow that outlives damage and meets Python as it ends aborts the process instead of its status: so
+    no thread reads here, and none is handed a file of Python's.
+    """
     import pyarrow.parquet as pq  # slow to import, and not every command reads a table
 
+    with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
+        yield file
+
+
+def _table(content: bytes, path: Path, again: str = "", most_rows: int | None = None) -> pa.Table:
     try:
-        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+        with parquet_file(content) as file:
             if most_rows is not None and file.metadata.num_rows > most_rows:
                 raise ValueError(f"{file.metadata.num_rows:,} rows, expected at most {most_rows:,}")
-            return file.read()
+            return file.read(use_threads=False)
     except Exception as error:  # damage shows in many ways
         raise UserError(f"{path} is damaged{again} ({in_one_line(error)})") from None
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from harness.base.errors import UserError
-from harness.base.files import open_file, whole_file
+from harness.base.files import read_file, whole_file
+from harness.base.parquet import parquet_file
 from harness.base.versions import check_version
 from harness.space.cell import CELL_COUNT, Cell, Shape
 
@@ -239,14 +240,14 @@ class Truth:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, Provenance]:
-    with open_file(path) as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
+    with parquet_file(read_file(path)) as file:
         metadata = file.schema_arrow.metadata or {}
         if _METADATA_KEY not in metadata:
             raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
         provenance = _provenance(path, metadata)
         if not file.schema_arrow.equals(SCHEMA) or file.metadata.num_rows > MOST_ROWS:
             raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
-        table = file.read()
+        table = file.read(use_threads=False)
     frame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get, ignore_metadata=True)
     known = frame["cell"].between(0, CELL_COUNT - 1) & frame["data_set"].isin(NETWORKS) & frame["split"].isin(SPLITS)
     if frame.empty or not (known & frame["accuracy"].between(0, 100)).all():
