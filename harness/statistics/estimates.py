@@ -19,6 +19,9 @@ from harness.base.streams import stream
 
 FloatArray = NDArray[np.float64]
 
+DECIMALS = 9
+"""Accuracies carry fewer; differences that agree this far are ties, not results of rounding."""
+
 Strata = Sequence[ArrayLike]
 """Groups of runs that are resampled separately: each [runs] or [runs, columns].
 
@@ -209,12 +212,12 @@ def bootstrap_interval(
         ValueError: see `finite`; there is no stratum, one has more than two axes, or the statistic has the wrong shape.
     """
     groups = _groups(strata)
-    generator = _generator(level, resamples, seed)
+    generator = resampling(level, resamples, seed)
     drawn = [group[generator.integers(len(group), size=(resamples, len(group)))] for group in groups]
     estimate, draws = statistic([group[None] for group in groups]), statistic(drawn)
     if np.shape(draws) != (resamples,):
         raise ValueError(f"the statistic has the shape {np.shape(draws)}, expected one number a resample")
-    return _percentile_interval(float(np.squeeze(estimate)), draws, level)
+    return percentile_interval(float(np.squeeze(estimate)), draws, level)
 
 
 def probability_of_improvement_interval(
@@ -236,15 +239,15 @@ def probability_of_improvement_interval(
     sides = list(zip(_groups(first), _groups(second), strict=True))
     if any(x.shape[1] != y.shape[1] for x, y in sides):
         raise ValueError("the two samples differ in their columns")
-    generator = _generator(level, resamples, seed)
+    generator = resampling(level, resamples, seed)
     columns = sum(x.shape[1] for x, _ in sides)
     estimate, draws = 0.0, np.zeros(resamples)
     for x, y in sides:
         wins = _wins(x, y).sum(axis=2) / columns
-        weights = _resampled_weights(generator, len(x), resamples), _resampled_weights(generator, len(y), resamples)
+        weights = resampled_weights(generator, len(x), resamples), resampled_weights(generator, len(y), resamples)
         estimate += float(wins.mean())
         draws += ((weights[0] @ wins) * weights[1]).sum(axis=1)
-    return _percentile_interval(estimate, draws, level)
+    return percentile_interval(estimate, draws, level)
 
 
 def performance_profile(
@@ -264,14 +267,14 @@ def performance_profile(
         ValueError: see `finite`.
     """
     groups, marks = _groups(strata), np.atleast_1d(finite(thresholds, "the list of thresholds"))
-    generator = _generator(level, resamples, seed)
+    generator = resampling(level, resamples, seed)
     columns = sum(group.shape[1] for group in groups)
     share, draws = np.zeros(len(marks)), np.zeros((resamples, len(marks)))
     for group in groups:
         above = (group[:, :, None] > marks).sum(axis=1) / columns
         share += above.mean(axis=0)
-        draws += _resampled_weights(generator, len(group), resamples) @ above
-    bands = [_percentile_interval(float(value), draws[:, place], level) for place, value in enumerate(share)]
+        draws += resampled_weights(generator, len(group), resamples) @ above
+    bands = [percentile_interval(float(value), draws[:, place], level) for place, value in enumerate(share)]
     table = pd.DataFrame(bands, columns=["share", "low", "high"])
     table.insert(0, "threshold", marks)
     return table
@@ -287,20 +290,22 @@ def _groups(strata: Strata) -> list[FloatArray]:
     return [group.reshape(len(group), -1) for group in groups]
 
 
-def _generator(level: float, resamples: int, seed: int) -> np.random.Generator:
+def resampling(level: float, resamples: int, seed: int) -> np.random.Generator:
+    """Return the stream of a bootstrap after a look at its numbers."""
     check_share(level, "the level")
     if resamples < 1:
         raise ValueError(f"{resamples} resamples, expected at least 1")
     return stream(seed, "bootstrap")
 
 
-def _resampled_weights(generator: np.random.Generator, runs: int, resamples: int) -> FloatArray:
+def resampled_weights(generator: np.random.Generator, runs: int, resamples: int) -> FloatArray:
     """Return the weight of each run in each resample, [resamples, runs]; a mean is then a product of matrices."""
     drawn = generator.integers(runs, size=(resamples, runs)) + runs * np.arange(resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=resamples * runs).reshape(resamples, runs) / runs
 
 
-def _percentile_interval(estimate: float, draws: FloatArray, level: float) -> Interval:
+def percentile_interval(estimate: float, draws: FloatArray, level: float) -> Interval:
+    """Return the interval between the quantiles of the draws, [resamples]; none where they agree up to rounding."""
     # The order of additions differs between resamples of equal values; that is no spread.
     if np.ptp(draws) <= 1e-12 * max(1.0, abs(estimate)):
         return Interval(estimate, estimate, estimate)

@@ -6,7 +6,7 @@ unit.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,7 +17,8 @@ from scipy import optimize, stats
 
 from harness.base.streams import stream
 from harness.statistics import estimates
-from harness.statistics.estimates import FloatArray, check_share, finite
+from harness.statistics.estimates import DECIMALS, FloatArray, check_share, finite
+from harness.statistics.step_down import adjusted_p_values
 
 EXACT_PAIRS = 20
 """Most pairs whose sign flips are all counted: 2**20."""
@@ -26,9 +27,6 @@ MONTE_CARLO_FLIPS = 100_000
 
 MOST_SEEDS = 1_000_000
 """Beyond it, how many are needed is not worth counting one by one."""
-
-DECIMALS = 9
-"""Accuracies carry fewer; differences that agree this far are ties, not results of rounding."""
 
 
 @dataclass(frozen=True)
@@ -112,24 +110,6 @@ def wilcoxon_test(differences: ArrayLike, *, seed: int = 0) -> float:
     values = np.round(np.ravel(finite(differences, "the list of differences")), DECIMALS)
     values = values[values != 0]
     return sign_flip_test(np.sign(values) * stats.rankdata(np.abs(values)), seed=seed) if len(values) else 1.0
-
-
-def holm(p_values: ArrayLike) -> FloatArray:
-    """Return the p-values adjusted for testing all of them, [tests], in the order given. Holm 1979.
-
-    The chance of any false rejection among the tests stays below the level, however they depend on each other.
-
-    Raises:
-        ValueError: see `finite`; or a value is no probability.
-    """
-    values = np.ravel(finite(p_values, "the list of p-values"))
-    if ((values < 0) | (values > 1)).any():
-        raise ValueError("a p-value lies outside 0 to 1")
-    order = np.argsort(values, kind="stable")
-    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(stepped, 1)
-    return adjusted
 
 
 def noise_floor(means: pd.Series, noise: float) -> pd.DataFrame:
@@ -235,33 +215,41 @@ def seeds_needed_for_shares(first: float, second: float, *, level: float = 0.05,
     return max(2.0, _whole((distance / (first - second)) ** 2))
 
 
-def fewest_pairs(level: float = 0.05, comparisons: int = 1) -> int:
-    """Return with how many pairs `sign_flip_test` can fall to the level at all, after Holm over the comparisons.
+def fewest_pairs(level: float = 0.05) -> int:
+    """Return with how many pairs a test by sign flips can fall to the level at all, alone or among others.
 
-    Its smallest p-value is 2 / 2^n, when every difference has the same sign; the smallest of m is multiplied by m.
+    The smallest p-value is 2 / 2^n, when every difference has the same sign.
 
     Raises:
-        ValueError: the level is not within 0 and 1, or there is no comparison.
+        ValueError: the level is not within 0 and 1.
     """
     check_share(level, "the level")
-    if comparisons < 1:
-        raise ValueError(f"{comparisons} comparisons, expected at least 1")
     pairs = 1
-    while comparisons * 2.0 ** (1 - pairs) > level:
+    while 2.0 ** (1 - pairs) > level:
         pairs += 1
     return pairs
 
 
-def compare_with(runs: pd.DataFrame, value: str, reference: str, *, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+def compare_with(
+    runs: pd.DataFrame,
+    value: str,
+    reference: str,
+    *,
+    candidates: Iterable[str] = (),
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Compare every variant with a reference variant, in the order of the runs.
 
-    `runs`: a row per run with a result, columns `variant`, `seed` and the accuracy `value`. Index: variant. Columns:
+    `runs`: a row per run with a result, columns `variant`, `seed` and the accuracy `value`. `candidates`: the variants
+    among which these runs chose the reference. Index: variant. Columns:
 
     - pairs, unpaired: seeds that both have, and that only one has;
     - mean_difference, low, high: variant minus reference over the pairs, with the bootstrap interval of the level;
     - wins, ties, losses: pairs in which the variant is higher, equal, lower;
     - probability_of_improvement, improvement_low, improvement_high: over all runs, paired or not;
-    - p_sign_flip, p_wilcoxon, p_holm: of the pairs; Holm's is on the sign-flip test, over the variants with pairs;
+    - p_sign_flip, p_wilcoxon: of the pairs, each test alone;
+    - p_adjusted: of the sign flips, for all variants and the choice of the reference, see `adjusted_p_values`;
     - pairs_needed: pairs to find this difference at the level with power 0.8; NaN for a single pair.
 
     Without a pair, the columns that need pairs are NaN.
@@ -276,16 +264,17 @@ def compare_with(runs: pd.DataFrame, value: str, reference: str, *, level: float
     rows = {name: _comparison(series, base, level, seed) for name, series in by_variant.items()}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(_COMPARISON)).astype(_COMPARISON)
     table.index.name = "variant"
-    tested = table["p_sign_flip"].notna()
-    if tested.any():
-        table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_sign_flip"])
+    results = runs.pivot(index="seed", columns="variant", values=value)
+    adjusted = adjusted_p_values(results, reference, candidates, seed=seed)
+    # Where signs are drawn, chance could put it below the test alone.
+    table["p_adjusted"] = adjusted.reindex(table.index).clip(lower=table["p_sign_flip"])
     return table
 
 
 _COMPARISON = {
     "pairs": int, "unpaired": int, "mean_difference": float, "low": float, "high": float, "wins": int, "ties": int,
     "losses": int, "probability_of_improvement": float, "improvement_low": float, "improvement_high": float,
-    "p_sign_flip": float, "p_wilcoxon": float, "p_holm": float, "pairs_needed": float,
+    "p_sign_flip": float, "p_wilcoxon": float, "p_adjusted": float, "pairs_needed": float,
 }  # fmt: skip
 
 

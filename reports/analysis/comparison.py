@@ -3,7 +3,8 @@
 import pandas as pd
 
 from harness.board.compare import told_apart
-from harness.statistics.significance import DECIMALS, holm, pair_by_seed, sign_flip_test
+from harness.statistics.estimates import DECIMALS
+from harness.statistics.step_down import adjusted_p_values
 from reports.analysis import summary
 from reports.results import Results, TruthColumn
 
@@ -39,33 +40,44 @@ GROUPS = ("Differentiable", "Searches", "Weight-sharing controls", "Multi-trial"
 
 
 def against_best(results: Results, column: TruthColumn) -> pd.DataFrame:
-    """Return how each method compares with the one of the highest mean, in one truth column.
-
-    Index: variant, those with a result. Columns:
-
-    - mark: `BEST` for the highest mean and its equals, `TIED` where the board cannot tell the method from the best,
-      empty where it can;
-    - gap: mean of the best minus mean, points;
-    - best_pairs: seeds that both have;
-    - best_p: sign-flip test on the pairs, Holm-corrected over the column; NaN without a pair.
-    """
+    """Return `marks` of all methods with a result in one truth column."""
     known = results.finished.dropna(subset=[column.key])
-    series = {str(name): group.set_index("seed")[column.key] for name, group in known.groupby("variant", sort=False)}
-    table = pd.DataFrame(index=pd.Index(list(series), dtype="object"), columns=["mark", "gap", "best_pairs", "best_p"])
-    if not series:
+    runs = known.pivot(index="seed", columns="variant", values=column.key)
+    return marks(runs[list(known["variant"].unique())], column.noise)
+
+
+def marks(runs: pd.DataFrame, noise: float | None) -> pd.DataFrame:
+    """Return how each method compares with the one of the highest mean.
+
+    Args:
+        runs: true accuracies in percent, [seeds, methods]; NaN where a method has no result.
+        noise: noise floor in points.
+
+    Returns:
+        Index: the methods. Columns:
+
+        - mark: `BEST` for the highest mean and its equals, `TIED` where the board cannot tell the method from the best,
+          empty where it can;
+        - gap: mean of the best minus mean, points;
+        - best_pairs: seeds that both have;
+        - best_p: of the pairs, adjusted for all methods and for the choice of the best by these runs, see
+          `adjusted_p_values`; NaN without a pair.
+    """
+    table = pd.DataFrame(index=runs.columns, columns=["mark", "gap", "best_pairs", "best_p"])
+    if runs.empty:
         return table
-    means = pd.Series({name: values.mean() for name, values in series.items()})
+    means = runs.mean()
     best = str(means.idxmax())
     table["gap"] = (means[best] - means).round(DECIMALS)
     table["mark"] = table["gap"].eq(0).map({True: BEST, False: TIED})
-    pairs = {name: pair_by_seed(values, series[best]) for name, values in series.items() if table["gap"][name]}
-    p_values = pd.Series({name: sign_flip_test(pair.differences) for name, pair in pairs.items() if len(pair)})
-    table["best_pairs"] = pd.Series({name: len(pair) for name, pair in pairs.items()}, dtype="float64")
-    table["best_p"] = pd.Series(holm(p_values), index=p_values.index) if len(p_values) else float("nan")
-    for name, pair in pairs.items():
+    beaten_by = runs.rsub(runs[best], axis=0).round(DECIMALS)
+    behind = table["gap"] > 0
+    table["best_pairs"] = beaten_by.notna().sum()[behind].astype("float64")
+    table["best_p"] = adjusted_p_values(runs, best, runs.columns)[behind]
+    for name in table.index[behind]:
         # Unpaired seeds can make the mean the lowest of a method that is higher in the pairs: that is no defeat.
-        worse = len(pair) > 0 and pair.differences.mean() < 0
-        if worse and told_apart(table["gap"][name], table["best_p"][name], column.noise):
+        worse = beaten_by[name].mean() > 0
+        if worse and told_apart(table["gap"][name], table["best_p"][name], noise):
             table.loc[name, "mark"] = ""
     return table
 

@@ -4,14 +4,13 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from harness.statistics.estimates import FloatArray, bootstrap_interval
+from harness.statistics.clusters import clustered_spearman
 from reports.analysis.end_values import DIAGNOSTICS
-from reports.analysis.summary import SIGN_TEST_SEEDS
 from reports.results import Results
 
-RESAMPLES = 2_000
+FEWEST_VARIANTS = 6
+"""Fewer resampled variants do not tell how much their correlation varies."""
 
 MOST_POINTS = 2_000
 """Points of a figure above which it shows the last epoch of each run only."""
@@ -20,33 +19,28 @@ MOST_POINTS = 2_000
 def predictors(values: pd.DataFrame, truth: str) -> pd.DataFrame:
     """Return Spearman's rank correlation of each diagnostic with a truth column over the runs of `end_values`.
 
-    Index: diagnostic. Columns: runs (with both values), spearman, low, high: 95 % bootstrap interval over the runs. NaN
-    for fewer than six runs, and where either side is constant.
+    Index: diagnostic. Columns: runs, variants (with both values), spearman, low, high: 95 % bootstrap interval, for
+    which whole variants are drawn, because their runs resemble each other. NaN for fewer than `FEWEST_VARIANTS`, and
+    where either side is constant.
     """
     rows = {}
     for name in DIAGNOSTICS:
-        both = values[[name, truth]].dropna().to_numpy(dtype=float)
+        known = values[[name, truth]].dropna()
+        variants = known.index.get_level_values("variant")
+        both = known.to_numpy(dtype=float)
         interval: tuple[float, ...] = (math.nan,) * 3
-        if len(both) >= SIGN_TEST_SEEDS and (np.ptp(both, axis=0) > 0).all():
-            interval = tuple(bootstrap_interval([both], _spearman, resamples=RESAMPLES))
-        rows[name] = (len(both), *interval)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["runs", "spearman", "low", "high"])
+        if variants.nunique() >= FEWEST_VARIANTS and (np.ptp(both, axis=0) > 0).all():
+            interval = tuple(clustered_spearman(both[:, 0], both[:, 1], variants.to_numpy()))
+        rows[name] = (len(both), variants.nunique(), *interval)
+    columns = ["runs", "variants", "spearman", "low", "high"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.rename_axis("diagnostic")
-
-
-def _spearman(strata: list[FloatArray]) -> FloatArray:
-    """Return the rank correlation of the two columns of each resample; 0 where one side is constant."""
-    ranks = stats.rankdata(strata[0], axis=1)
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    product = (ranks[..., 0] * ranks[..., 1]).sum(axis=1)
-    norm = np.sqrt((ranks**2).sum(axis=1).prod(axis=1))
-    return np.divide(product, norm, out=np.zeros_like(product), where=norm > 0)
 
 
 def sentence(row: pd.Series, subject: str, label: str) -> str:
     """Say what one row of `predictors` shows."""
     if pd.isna(row["spearman"]):
-        why = f"fewer than {SIGN_TEST_SEEDS} runs" if row["runs"] < SIGN_TEST_SEEDS else "no spread"
+        why = f"fewer than {FEWEST_VARIANTS} variants" if row["variants"] < FEWEST_VARIANTS else "no spread"
         n = f"n = {row['runs']:.0f}"
         return f"Whether the {subject} predicts the {label} accuracy cannot be said from these runs: {why} ({n})."
     numbers = (

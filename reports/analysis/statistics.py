@@ -1,6 +1,7 @@
 """Every method on every truth column, and against what it has to beat."""
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -66,19 +67,28 @@ def best_baseline(results: Results) -> str | None:
     return None if means.empty else str(means.idxmax())
 
 
-def versus(results: Results, column: TruthColumn, reference: str, order: list[str]) -> pd.DataFrame | None:
+def baselines_with_result(results: Results) -> list[str]:
+    """Return the multi-trial baselines among which `best_baseline` chooses."""
+    table = summary.comparison(results)
+    known = table[f"{results.main.key}/mean"].notna()
+    return list(table.index[known & (table["kind"] == "baseline")])
+
+
+def versus(
+    results: Results, column: TruthColumn, reference: str, order: list[str], candidates: Iterable[str] = ()
+) -> pd.DataFrame | None:
     """Return `compare_with` of all other methods, with a column verdict; None where the reference has no result."""
     known = results.finished.dropna(subset=[column.key])
     if reference not in set(known["variant"]):
         return None
-    data = compare_with(known, column.key, reference)
+    present = [name for name in candidates if name in set(known["variant"])]
+    data = compare_with(known, column.key, reference, candidates=present)
     data = data.reindex([variant for variant in order if variant in data.index])
-    tested = data[data["pairs"] > 0]
-    silent = len(tested) > 0 and tested["pairs"].max() < fewest_pairs(LEVEL, len(tested))
-    return data.assign(verdict=[_verdict(row, column.noise, silent) for _, row in data.iterrows()])
+    return data.assign(verdict=[verdict(row, column.noise) for _, row in data.iterrows()])
 
 
-def _verdict(row: pd.Series, noise: float | None, silent: bool) -> str:
+def verdict(row: pd.Series, noise: float | None) -> str:
+    """Return what a row of `compare_with` says of the difference, one of `VERDICTS`; noise: floor in points."""
     difference = row["mean_difference"]
     if row["pairs"] == 0:
         return NO_PAIR
@@ -86,9 +96,9 @@ def _verdict(row: pd.Series, noise: float | None, silent: bool) -> str:
         return EQUAL
     if abs(difference) < (noise or 0.0):
         return INSIDE
-    if silent or row["pairs"] < fewest_pairs(LEVEL):
+    if row["pairs"] < fewest_pairs(LEVEL):
         return TOO_FEW
-    if told_apart(difference, row["p_holm"], noise):
+    if told_apart(difference, row["p_adjusted"], noise):
         return HIGHER if difference > 0 else LOWER
     return UNDECIDED
 

@@ -5,8 +5,9 @@ import pandas as pd
 from harness.space.cell import EDGES, OPERATIONS
 from harness.space.collapse import SKIPS, TRUTH
 from harness.space.drawing import OPERATION_LABELS
+from reports.analysis import false_rates
 from reports.analysis.end_values import DIAGNOSTICS
-from reports.analysis.summary import SIGN_TEST_SEEDS
+from reports.analysis.predictors import FEWEST_VARIANTS
 from reports.results import TruthColumn
 from reports.tables.table import DASH, Entry, Table, number
 
@@ -60,9 +61,9 @@ def predictors_table(found: pd.DataFrame, label: str) -> Table:
         )
     caption = (
         f"Spearman's rank correlation of each diagnostic at the end of a search with the {label} accuracy of its cell, "
-        "over the finished searches of all variants, with its 95 % bootstrap interval over the runs (bold: it excludes "
-        f"0). A dash: fewer than {SIGN_TEST_SEEDS} runs, or no spread. Runs of one variant resemble each other, so the "
-        "intervals are too narrow; and a correlation is no cause."
+        "over the finished searches of all variants, with its 95 % bootstrap interval (bold: it excludes 0). Runs of "
+        f"one variant resemble each other, so whole variants are resampled. {false_rates.of_diagnostics()} A dash: "
+        f"fewer than {FEWEST_VARIANTS} variants, or no spread. A correlation is no cause."
     )
     header = ["diagnostic", "correlation", "95 % interval", "runs"]
     return Table("collapse-predictors", caption, header, [("", rows)], found.reset_index())

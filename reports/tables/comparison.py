@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.board.compare import LEVEL
-from reports.analysis import summary
+from reports.analysis import false_rates, summary
 from reports.analysis.comparison import BEST, GROUPS, TIED, comparison_data
 from reports.results import Results, TruthColumn
 from reports.tables.table import DASH, Entry, Table, mean_entry, number
@@ -79,13 +79,15 @@ def _caption(columns: list[TruthColumn]) -> str:
     lengths = ", ".join(f"{column.label} {_epochs(column)}" for column in columns)
     floors = ", ".join(f"{column.noise:.2f} on {column.label}" for column in columns if column.noise is not None)
     unknown = ", ".join(column.label for column in columns if column.noise is None)
+    known = f"{floors or 'none known'}{f'; none known on {unknown}' if floors and unknown else ''}"
     return (
         "True accuracy of the found cells in percent, mean ± sample standard deviation (ddof 1) over the n runs with "
         "a result; n stands beside a number where the truth source lacks some of their cells. "
         f"Length of the training: {lengths}. Bold: highest mean of the column among all methods that search. "
-        f"{TIED_SIGN}: not distinguishable from it: the sign-flip test paired by seed, Holm-corrected over the column, "
-        f"has p ≥ {LEVEL} or no pair, or the gap is below the noise floor in points "
-        f"({floors or 'none known'}{f'; none known on {unknown}' if floors and unknown else ''}). "
+        f"{TIED_SIGN}: not distinguishable from it: the sign flips paired by seed, adjusted for all methods of the "
+        f"column and for the choice of the best by these runs, have p ≥ {LEVEL} or no pair, or the gap is below the "
+        f"noise floor in points ({known}). "
+        f"{false_rates.of_boards(false_rates.BEST)} "
         "Cost: wall time of a search; for multi-trial methods the training time charged for the cells they evaluated, "
         "by the truth table or, where it has no times, by a model. No search: fixed cells, and the mean of all cells."
     )

@@ -1,6 +1,7 @@
 """The tables of the statistics."""
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -9,7 +10,7 @@ from harness.statistics.estimates import (
     FloatArray,
 )
 from harness.statistics.significance import fewest_pairs, noise_floor
-from reports.analysis import summary
+from reports.analysis import false_rates, summary
 from reports.analysis.aggregate import aggregate_columns, aggregate_data
 from reports.analysis.statistics import HIGHER, LOWER, column_statistics, versus
 from reports.results import Results, TruthColumn
@@ -59,22 +60,31 @@ def _share(row: pd.Series, name: str) -> Entry:
     return Entry(f"{row[name]:.0f} of {row['n']:.0f}", interval)
 
 
-def versus_table(results: Results, column: TruthColumn, reference: str, role: str, order: list[str]) -> Table | None:
+def versus_table(
+    results: Results,
+    column: TruthColumn,
+    reference: str,
+    role: str,
+    order: list[str],
+    candidates: Iterable[str] = (),
+) -> Table | None:
     """Return the table of `versus`; None where there is nothing to compare. `role` is part of the file's name."""
-    data = versus(results, column, reference, order)
+    data = versus(results, column, reference, order, candidates)
     if data is None or data.empty:
         return None
     rows = [_versus_row(str(variant), row) for variant, row in data.iterrows()]
     header = ["method", f"than {reference}", "P", "difference", "wins / ties / losses"]
-    header += ["p sign-flip", "p Holm", "p Wilcoxon", "pairs needed"]
+    header += ["p sign-flip", "p adjusted", "p Wilcoxon", "pairs needed"]
     floor = f"; noise floor {column.noise:.2f} points" if column.noise is not None else "; no noise floor known"
-    needed = fewest_pairs(LEVEL, max(1, int((data["pairs"] > 0).sum())))
+    chosen = role == "baseline"
+    choice = f" and for the choice of {reference} by these runs" if chosen else ""
     caption = (
         f"Each method against {reference} on {column_heading(column)}, paired by seed. P: chance that a run of the "
         "method is higher than one of the reference, ties count half. Difference: mean over the pairs in points, with "
-        f"its 95 % bootstrap interval{floor}. Holm corrects the sign-flip test over the table; before one of its "
-        f"p-values can fall below {LEVEL}, {needed} pairs are needed. Pairs needed: to find a true difference of this "
-        "size in one test with power 0.8."
+        f"its 95 % bootstrap interval{floor}. P adjusted: of the sign flips, for all methods of the table{choice}; "
+        f"before it can fall below {LEVEL}, {fewest_pairs(LEVEL)} pairs are needed. "
+        f"{false_rates.of_boards(false_rates.BASELINE if chosen else false_rates.REFERENCE)} Pairs needed: to find a "
+        "true difference of this size in one test with power 0.8."
     )
     return Table(f"versus-{role}-{column.slug}", caption, header, [("", rows)], data.reset_index(), text_columns=2)
 
@@ -91,7 +101,7 @@ def _versus_row(variant: str, row: pd.Series) -> list[Entry]:
         interval_entry(improvement, "p"),
         interval_entry(difference, "d"),
         Entry(f"{row['wins']} / {row['ties']} / {row['losses']}", f"n = {row['pairs']}{unpaired}"),
-        *(_p_value(row[name]) for name in ("p_sign_flip", "p_holm", "p_wilcoxon")),
+        *(_p_value(row[name]) for name in ("p_sign_flip", "p_adjusted", "p_wilcoxon")),
         Entry(needed),
     ]
 

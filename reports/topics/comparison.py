@@ -61,17 +61,15 @@ def too_few_pairs(results: Results, data: pd.DataFrame) -> str:
     """
     silent = []
     for column in summary.paper_order(results):
-        comparisons = int(data[f"{column.key}/best_p"].notna().sum())
         most = data[f"{column.key}/best_pairs"].max()
-        if comparisons and most < fewest_pairs(LEVEL, comparisons):
-            silent.append((column.label, comparisons, int(most)))
+        if data[f"{column.key}/best_p"].notna().any() and most < fewest_pairs(LEVEL):
+            silent.append((column.label, int(most)))
     if not silent:
         return ""
-    labels, comparisons, most = [label for label, _, _ in silent], silent[0][1], max(most for _, _, most in silent)
-    needed = fewest_pairs(LEVEL, comparisons)
+    labels, most = [label for label, _ in silent], max(most for _, most in silent)
     return (
         f"Too few seeds for any test: on {', '.join(labels)} a method shares at most {most} "
-        f"{'seed' if most == 1 else 'seeds'} with the best, and {needed} would be needed before one of {comparisons} "
-        f"{'comparison' if comparisons == 1 else 'comparisons'} can reach p < {LEVEL}. The sign {TIED_SIGN} there "
+        f"{'seed' if most == 1 else 'seeds'} with the best, and {fewest_pairs(LEVEL)} would be needed before a "
+        f"comparison can reach p < {LEVEL}. The sign {TIED_SIGN} there "
         "means that nothing is shown, not that the methods are equal."
     )

@@ -1,10 +1,10 @@
 """The statistics of the comparison: every method on every truth column, and against what it has to beat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from harness.settings.protocol import Board
 from reports.analysis import aggregate
-from reports.analysis.statistics import VERDICTS, best_baseline, column_statistics, versus
+from reports.analysis.statistics import VERDICTS, baselines_with_result, best_baseline, column_statistics, versus
 from reports.figures.picture import Picture
 from reports.figures.profiles import draw_profiles
 from reports.results import Results, TruthColumn
@@ -27,12 +27,12 @@ def section(results: Results, board: Board, order: list[str]) -> Section | None:
         *_per_column(results, lambda column: statistics_table(results, column, order)),
         *_constant_runs(results, order),
     ]
-    blocks += _versus_blocks(results, board.reference, "reference", order)
+    blocks += _versus_blocks(results, board.reference, "reference", order, ())
     baseline = best_baseline(results)
     if baseline is None:
         blocks.append(Text("No multi-trial baseline has a result to compare with."))
     elif baseline != board.reference:
-        blocks += _versus_blocks(results, baseline, "baseline", order)
+        blocks += _versus_blocks(results, baseline, "baseline", order, baselines_with_result(results))
     blocks.append(noise_table(results))
     return Section("statistics", "Statistics of the comparison", "Statistics", blocks)
 
@@ -82,9 +82,11 @@ def _constant_runs(results: Results, order: list[str]) -> list[Block]:
     ]
 
 
-def _versus_blocks(results: Results, reference: str, role: str, order: list[str]) -> list[Block]:
+def _versus_blocks(
+    results: Results, reference: str, role: str, order: list[str], candidates: Sequence[str]
+) -> list[Block]:
     name = "the best multi-trial baseline" if role == "baseline" else "the reference"
-    data = versus(results, results.main, reference, order)
+    data = versus(results, results.main, reference, order, candidates)
     if data is None:
         return [Text(f"No comparison with {name}, {reference}: none of its runs has a result.")]
     if data.empty:
@@ -93,4 +95,7 @@ def _versus_blocks(results: Results, reference: str, role: str, order: list[str]
     listed = "; ".join(f"{verdict}: {counts[verdict]}" for verdict in VERDICTS if verdict in counts)
     methods = "1 method" if len(data) == 1 else f"{len(data)} methods"
     sentence = f"{methods} against {name}, {reference}, on {results.main.label}: {listed}."
-    return [Text(sentence), *_per_column(results, lambda column: versus_table(results, column, reference, role, order))]
+    return [
+        Text(sentence),
+        *_per_column(results, lambda column: versus_table(results, column, reference, role, order, candidates)),
+    ]

@@ -19,7 +19,7 @@ from submitit.core.utils import DelayedSubmission, FailedJobError, pickle_load
 from submitit.helpers import clean_env
 
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import STATE, whole_file
+from harness.base.files import STATE, read_text, whole_file
 from harness.board import runner
 from harness.fleet.engine import Ended, Resources, Task
 from harness.fleet.engines.slurm_options import JobOptions, job_options
@@ -295,9 +295,11 @@ def _task(content: dict[str, Any]) -> Task:
 
 def _read_ledger(path: Path) -> list[dict[str, Any]]:
     try:
-        content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        content: list[dict[str, Any]] = json.loads(read_text(path))
     except FileNotFoundError:
         return []
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}; cancel this project's jobs, then remove it") from None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged: {in_one_line(error)}; cancel this project's jobs, then remove it"
+        ) from None
     return content

@@ -10,7 +10,8 @@ MAIN = "truth/cifar10/test"
 
 
 def correlated(skips: list[float], truths: list[float]) -> pd.Series:
-    table = pd.DataFrame(math.nan, index=range(len(skips)), columns=list(DIAGNOSTICS))
+    runs = pd.MultiIndex.from_arrays([range(len(skips)), [0] * len(skips)], names=["variant", "seed"])
+    table = pd.DataFrame(math.nan, index=runs, columns=list(DIAGNOSTICS))
     table["count_skip_connect"] = skips
     return predictors.predictors(table.assign(**{MAIN: truths}), MAIN).T["count_skip_connect"]
 
@@ -31,6 +32,6 @@ def test_no_correlation_is_claimed_where_none_can_be_seen():
     few = correlated([0, 1, 2], [94.0, 93.0, 92.0])
     constant = correlated([1] * 7, [94.0, 93.0, 92.0, 91.0, 90.0, 89.0, 88.0])
     unclear = correlated([0, 1, 2, 3, 4, 5], [90.0, 94.0, 91.0, 93.0, 90.5, 92.0])
-    assert "fewer than 6 runs (n = 3)" in predictors.sentence(few, "number of skips", "x")
+    assert "fewer than 6 variants (n = 3)" in predictors.sentence(few, "number of skips", "x")
     assert "no spread (n = 7)" in predictors.sentence(constant, "number of skips", "x")
     assert "shows no clear correlation" in predictors.sentence(unclear, "number of skips", "x")

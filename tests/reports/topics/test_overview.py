@@ -202,10 +202,7 @@ QUANTITIES: dict[str, Recompute] = {
     "epochs (Dong and Yang 2020)": lambda t, v: 50,
     "smallest p-value": lambda t, v: 2 * 0.5 ** t.runs["seed"].nunique(),
     "level": lambda t, v: 5,
-    "fewest seeds for one comparison": lambda t, v: 6,
-    "fewest seeds for all comparisons": lambda t, v: min(
-        n for n in range(1, 50) if 2 * 0.5**n * (t.runs["variant"].nunique() - 1) <= 0.05
-    ),
+    "fewest seeds for a comparison": lambda t, v: 6,
     "median sd of the search variants": lambda t, v: t.sd,
     "median n of the search variants": lambda t, v: int(t.n),
     "smallest difference that is found": lambda t, v: detectable_difference(t.sd, int(t.n)),

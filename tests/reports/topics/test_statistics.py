@@ -121,7 +121,7 @@ def test_verdicts_against_a_reference():
         "up": HIGHER, "down": LOWER, "near": INSIDE, "same": EQUAL, "wild": UNDECIDED, "short": TOO_FEW,
     }  # fmt: skip
     assert data.loc["up", "p_sign_flip"] == pytest.approx(2 / 2**10)
-    assert data.loc["up", "p_holm"] > data.loc["up", "p_sign_flip"]
+    assert data.loc["up", "p_adjusted"] >= data.loc["up", "p_sign_flip"]
 
 
 def test_with_few_seeds_no_verdict_is_given():
@@ -158,8 +158,22 @@ def test_the_best_baseline_is_the_one_of_the_highest_mean():
     assert statistics_analysis.best_baseline(results) == "better"
     section = section_of(results, board)
     assert "2 methods against the best multi-trial baseline, better, on CIFAR-10 test: lower: 2." in text_of(section)
+    table = next(block for block in section.blocks if isinstance(block, Table) and "baseline" in block.name)
+    assert "for the choice of better by these runs" in table.caption
     names = {block.name for block in section.blocks if isinstance(block, Table)}
     assert {"versus-reference-cifar10-test", "versus-baseline-cifar10-test", "noise-floor", "aggregate"} <= names
+
+
+def test_the_choice_of_the_best_baseline_is_paid_for():
+    # Two baselines may have been the best: the comparisons with both count.
+    a, b, c, d = np.random.default_rng(0).normal(90, 1, (4, 10)).tolist()
+    results, _ = hand_made({"a": a, "b": b}, {"c": c, "d": d})
+    best = statistics_analysis.best_baseline(results)
+    baselines = statistics_analysis.baselines_with_result(results)
+    assert set(baselines) == {"c", "d"}
+    paid, unpaid = (versus(results, results.main, best, order(results), names) for names in (baselines, ()))
+    assert (paid["p_adjusted"] >= unpaid["p_adjusted"]).all()
+    assert (paid["p_adjusted"] > unpaid["p_adjusted"]).any()
 
 
 def test_noise_floor_counts_close_pairs():
