@@ -13,7 +13,6 @@ from harness.base.source_tree import run_the_tree_here
 
 if TYPE_CHECKING:
     from harness.fleet.engine import Store
-    from harness.settings.protocol import TruthSettings
 
 HIGHEST_PRICE = 1e9
 """Of an hour. What a board costs in all shall be a number too, whatever the currency."""
@@ -60,20 +59,24 @@ def truth() -> None:
 @click.argument("path", required=False)
 @click.option("--cell-column", help="For `table`: the column that names the cell, by index or string.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=DATA_SET/SPLIT/EPOCHS", help="For `table`; repeat.")
+@click.option("--trial-column", help="For `table`: the column that numbers trainings, where a row is one.")
+@click.option("--seed-column", help="For such a table: the column of their seeds.")
 @click.option("--partial", is_flag=True, help="Accept a source that lacks cells.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write only this file, and leave the project alone.")
 def import_truth(
-    kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...], partial: bool, output: Path | None
+    kind: str, path: str | None, columns: tuple[str, ...], output: Path | None, **described: str | bool | None
 ) -> None:
     """Import true accuracies from KIND at PATH, and make params.yaml name them."""
     from harness.fleet import dvc_stages
     from harness.settings import project
-    from harness.settings.protocol import PARAMS_FILE
-    from harness.settings.validation import read_yaml
+    from harness.settings.protocol import PARAMS_FILE, TruthSettings
+    from harness.settings.validation import read_yaml, validate
     from harness.truth.sources import import_truth as import_source
+    from harness.truth.sources import parse_columns
     from harness.truth.table import TRUTH_FILE
 
-    settings = _truth_settings(kind, path, cell_column, columns, partial)
+    content = {"source": kind, "path": path, "columns": parse_columns(columns), **described}
+    settings = validate(TruthSettings, content, where="truth import")
     if output is None:
         read_yaml(PARAMS_FILE)  # it shall name the source afterwards
     imported = import_source(settings, output or TRUTH_FILE)
@@ -83,37 +86,29 @@ def import_truth(
     for column in imported.columns():
         click.echo(f"{column}")
     click.echo(f"{imported.provenance.cells:,} cells in {output or TRUTH_FILE}")
-
-
-def _truth_settings(
-    kind: str, path: str | None, cell_column: str | None, columns: tuple[str, ...], partial: bool
-) -> "TruthSettings":
-    from harness.settings.protocol import TruthSettings
-    from harness.settings.validation import validate
-    from harness.truth.sources import parse_columns
-
-    content = {
-        "source": kind,
-        "path": path,
-        "cell_column": cell_column,
-        "columns": parse_columns(columns),
-        "partial": partial,
-    }
-    return validate(TruthSettings, content, where="truth import")
+    name, told_by = imported.provenance.table, imported.provenance.told_by
+    click.echo(f"the table is {name}, told by {told_by}" if name else f"which table it is, is not known: {told_by}")
 
 
 @truth.command("show")
 @click.argument("cell")
+@click.argument("other", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show_truth(cell: str, as_json: bool) -> None:
-    """Print the true accuracies of a cell, given by its official index or its string."""
+def show_truth(cell: str, other: str | None, as_json: bool) -> None:
+    """Print the true accuracies of a cell, given by its official index or its string, and how far it is above OTHER."""
     from harness.settings.protocol import PARAMS_FILE
     from harness.settings.validation import check_project_here
     from harness.space.cell import Cell
     from harness.truth.table import TRUTH_FILE, Truth, describe_cell
+    from harness.truth.two_cells import describe_difference
 
     check_project_here(PARAMS_FILE)
-    _print(describe_cell(Truth.read(TRUTH_FILE), Cell.parse(cell)), as_json)
+    table, found = Truth.read(TRUTH_FILE), Cell.parse(cell)
+    content = describe_cell(table, found)
+    if other is not None:
+        second = Cell.parse(other)
+        content |= {"other": describe_cell(table, second), "above_other": describe_difference(table, found, second)}
+    _print(content, as_json)
 
 
 @main.command()
@@ -371,4 +366,6 @@ def _print(content: Any, as_json: bool, indent: str = "") -> None:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_short, value)) or "none"
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

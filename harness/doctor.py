@@ -114,7 +114,8 @@ def _truth(board: Board) -> str:
     truth = Truth.read(TRUTH_FILE)
     _unchanged(board, "truth")
     lacking = TruthColumns(truth).missing
-    return f"{truth.provenance.cells:,} cells from {truth.provenance.file}" + (
+    about = truth.provenance
+    return f"{about.cells:,} cells of {about.name}, from {about.file}" + (
         f"; it lacks {', '.join(lacking)}" if lacking else ""
     )
 

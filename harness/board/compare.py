@@ -13,13 +13,17 @@ from harness.base.files import read_text
 from harness.board.lookup import RESULTS, read_results
 from harness.records.record import FINISHED
 from harness.statistics.significance import compare_with, fewest_pairs
-from harness.truth.columns import NOISE_FLOOR, rank
+from harness.statistics.training_noise import allowed_difference
+from harness.truth.columns import NOISE_FLOOR, cells_with_errors, rank
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 LEVEL = 0.05
+
+ERRORS = ("training_error/", "training_freedom/")
+"""How columns begin that tell the training noise of a run's cell; results of an earlier version have none."""
 
 
 def told_apart(difference: float, p_value: float, noise: float | None, level: float = LEVEL) -> bool:
@@ -43,6 +47,8 @@ class Comparison:
     key: str
     label: str
     noise: float | None
+    training_noise: float | None
+    """Difference that the training of the cells of these pairs allows, points; None where that is not known."""
     values: pd.DataFrame
     """Index seed; columns first and second, NaN where a seed has no result."""
     row: pd.Series
@@ -52,8 +58,9 @@ class Comparison:
 
     @property
     def told_apart(self) -> bool:
-        """See `told_apart`."""
-        return told_apart(self.row["mean_difference"], self.row["p_sign_flip"], self.noise)
+        """See `told_apart`; a difference that training noise allows does not count either."""
+        noise = max(self.noise or 0.0, self.training_noise or 0.0)
+        return told_apart(self.row["mean_difference"], self.row["p_sign_flip"], noise)
 
     def verdict(self) -> str:
         """Say in one sentence whether the runs can tell the two apart, and why."""
@@ -74,6 +81,11 @@ class Comparison:
     def _doubt(self, pairs: int) -> str:
         if self.noise is not None and abs(self.row["mean_difference"]) < self.noise:
             return f"that is less than the noise floor of {self.noise:.2f}"
+        if self.training_noise is not None and abs(self.row["mean_difference"]) < self.training_noise:
+            return (
+                f"training noise of the cells they found allows up to {self.training_noise:.2f}, and more seeds that "
+                "find these cells do not lower it"
+            )
         if pairs < fewest_pairs(LEVEL):
             return f"{_count(pairs, 'pair')} cannot reach p < {LEVEL} even if all agree ({fewest_pairs(LEVEL)} needed)"
         doubt = f"chance can explain it (p = {self.row['p_sign_flip']:.2g})"
@@ -115,7 +127,8 @@ def _read(results: Path) -> tuple[pd.DataFrame, dict[str, str]]:
         runs = read_results(results, "runs")
         columns = json.loads(read_text(results / "truth.json"))["columns"]
         labels = {key: str(content["label"]) for key, content in columns.items()}
-        return runs.dropna(subset=["variant", "seed"]).astype(dict.fromkeys(labels, "float64")), labels
+        errors = [name for name in runs if name == "cell_index" or str(name).startswith(ERRORS)]
+        return runs.dropna(subset=["variant", "seed"]).astype(dict.fromkeys([*labels, *errors], "float64")), labels
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: make it with `dvc repro lookup`") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -132,9 +145,19 @@ def _compare_column(finished: pd.DataFrame, first: str, second: str, key: str, l
     if {first, second} - set(known["variant"]):
         return None
     row = compare_with(known, key, second).iloc[0]
+    training_noise = _training_noise(known, first, second, key)
     values = known.pivot(index="seed", columns="variant", values=key)[[first, second]]
     values = values.set_axis(["first", "second"], axis=1)
-    return Comparison(first, second, key, label, NOISE_FLOOR.get(key), values, row, choices)
+    return Comparison(first, second, key, label, NOISE_FLOOR.get(key), training_noise, values, row, choices)
+
+
+def _training_noise(known: pd.DataFrame, first: str, second: str, key: str) -> float | None:
+    sides = [known[known["variant"] == name] for name in (first, second)]
+    paired = set(sides[0]["seed"]) & set(sides[1]["seed"])
+    if not paired:
+        return None
+    one, other = (cells_with_errors(side[side["seed"].isin(paired)], key) for side in sides)
+    return _finite(allowed_difference(one, other))
 
 
 def as_json(comparisons: list[Comparison]) -> list[dict[str, Any]]:
@@ -215,6 +238,7 @@ def _statistics(comparison: Comparison) -> dict[str, str]:
         "p, sign-flip test": _number(row["p_sign_flip"], ".3g"),
         "p, Wilcoxon": _number(row["p_wilcoxon"], ".3g"),
         "noise floor": _number(comparison.noise, ".2f"),
+        "training noise allows": _number(comparison.training_noise, ".2f"),
         "pairs needed": "no number" if row["pairs_needed"] == math.inf else _number(row["pairs_needed"], ",.0f"),
     }
 

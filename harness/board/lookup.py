@@ -63,10 +63,14 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
     for name in ("runs", "epochs", "derived", "draws", "one_shot"):
         tables[name] = pd.concat([tables[name], columns.look_up(tables[name]["cell_index"])], axis=1)
     tables["runs"] = pd.concat([tables["runs"], columns.percentiles(tables["runs"]["cell_index"])], axis=1)
+    for name in ("runs", "derived"):
+        tables[name] = pd.concat([tables[name], columns.spreads(tables[name]["cell_index"])], axis=1)
     tables["collapse"] = collapse_table(tables["epochs"], columns.main)
     tables["rank_correlation"] = rank_correlation_table(tables["one_shot"], list(columns.names().values()))
     tables["landmarks"] = _landmarks(columns)
     tables["space"] = _space(columns)
+    ended_in = pd.concat([tables[name]["cell_index"] for name in ("runs", "derived", "landmarks")])
+    tables["trainings"] = columns.trainings(ended_in)
     with whole_folder(output) as folder:
         for name, table in tables.items():
             write_parquet(table, folder / f"{name}.parquet")
@@ -170,7 +174,8 @@ def _space(columns: TruthColumns) -> pd.DataFrame:
     cells = all_cells()
     table = pd.DataFrame([{"cell": str(cell), "canonical": cell.canonical, **_measures_of(cell)} for cell in cells])
     table.insert(0, "cell_index", [cell.index for cell in cells])
-    return pd.concat([table, columns.look_up(table["cell_index"])], axis=1)
+    indices = table["cell_index"]
+    return pd.concat([table, columns.look_up(indices), columns.spreads(indices)], axis=1)
 
 
 def _landmarks(columns: TruthColumns) -> pd.DataFrame:
@@ -179,13 +184,16 @@ def _landmarks(columns: TruthColumns) -> pd.DataFrame:
         named[f"best of {content['label']}"] = Cell.from_string(content["best_cell"])
     frame = pd.DataFrame([{"name": name, "cell": str(cell), "cell_index": cell.index} for name, cell in named.items()])
     indices = frame["cell_index"]
-    return pd.concat([frame, columns.look_up(indices), columns.percentiles(indices)], axis=1)
+    found = (columns.look_up, columns.percentiles, columns.spreads)
+    return pd.concat([frame, *(look_up(indices) for look_up in found)], axis=1)
 
 
 def _truth_description(truth: Truth, columns: TruthColumns) -> dict[str, Any]:
     provenance = truth.provenance
     return {
         "source": provenance.source,
+        "table": provenance.table,
+        "told_by": provenance.told_by,
         "file": provenance.file,
         "sha256": provenance.sha256,
         "cells": provenance.cells,

@@ -378,6 +378,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             protocol=board.protocol,
             settings=settings.model_dump(mode="json"),
             protocol_settings={},
+            truth=truth.provenance.name,
             fingerprint=identity,
             epochs=len(rows),
             cell=answer,

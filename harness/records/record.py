@@ -27,9 +27,9 @@ from harness.settings.strategy import Strategy
 from harness.settings.validation import validate
 from harness.space.cell import Cell
 
-SCHEMA_VERSION = 3
-READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
-"""Version 1 had no checksums, version 2 did not tell threads and determinism."""
+SCHEMA_VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, SCHEMA_VERSION)
+"""Version 1 had no checksums, version 2 did not tell threads and determinism, version 3 not the table of a baseline."""
 RUNS = Path("runs")
 CHECKSUMS = "checksums.json"
 LONGEST_NAME = 60
@@ -139,6 +139,9 @@ class Record(BaseModel):
     """The variant's own settings, complete."""
     protocol_settings: dict[str, Any]
     """The protocol, complete."""
+    truth: Text | None = None
+    """The table of true accuracies that a baseline searched on, with its version; null for searches, which see none,
+    and in records of version 3 and before."""
     fingerprint: Text
     epochs: Count
     """Epochs completed; for a baseline the evaluations."""

@@ -263,6 +263,11 @@ class TruthSettings(Settings):
     """For `table`: its column that names the cell, by official index or by string."""
     columns: dict[str, AccuracyColumn] = {}
     """For `table`: which of its columns holds which accuracies."""
+    trial_column: str | None = None
+    """For `table`: its column that numbers the trainings of a cell, so that a row is one training; null where a row
+    is the mean of a cell."""
+    seed_column: str | None = None
+    """For a `table` of trainings: its column of their seeds; a field that is empty or negative: not known."""
     partial: StrictBool = False
     """Accept a source that lacks cells."""
 
@@ -274,12 +279,20 @@ class TruthSettings(Settings):
             raise ValueError("the source 'table' needs the keys cell_column and columns")
         if self.source != "table" and (self.cell_column is not None or self.columns):
             raise ValueError("cell_column and columns belong to the source 'table', and to no other")
+        if self.source != "table" and (self.trial_column is not None or self.seed_column is not None):
+            raise ValueError("trial_column and seed_column belong to the source 'table', and to no other")
+        if self.seed_column is not None and self.trial_column is None:
+            raise ValueError("seed_column needs trial_column: only a table with a row a training has their seeds")
         return self
 
     @model_validator(mode="after")
     def _columns_differ(self) -> "TruthSettings":
         if self.cell_column in self.columns:
             raise ValueError(f"the column {quoted(self.cell_column)} names the cells, so it can hold no accuracies")
+        for key in ("trial_column", "seed_column"):
+            name = getattr(self, key)
+            if name is not None and name in (self.cell_column, *self.columns):
+                raise ValueError(f"{key}: the column {quoted(name)} holds the cells or accuracies, expected another")
         held: dict[tuple[str, str, int | None], str] = {}
         for name, column in self.columns.items():
             other = held.setdefault((column.data_set, column.split, column.epochs), name)

@@ -8,10 +8,11 @@ import pandas as pd
 from harness.base.errors import UserError
 from harness.space.cell import CELL_COUNT, EDGES, NONE, Cell
 from harness.truth.columns import TruthColumns
-from harness.truth.table import NETWORKS, SCHEMA_VERSION, Column, Provenance, Truth
+from harness.truth.table import KEY, NETWORKS, SCHEMA_VERSION, Column, Provenance, Truth
 from harness.truth.trials import ROW, Row
+from harness.truth.which_table import which_table
 
-IMPORTER_VERSION = 1
+IMPORTER_VERSION = 2
 """Raised when the same source would give another table."""
 
 
@@ -42,6 +43,7 @@ def build_truth(frame: pd.DataFrame, source: str, path: Path, checksum: str, *, 
     truth = Truth(frame.merge(costs, on=["cell", "data_set"]), provenance)
     _check_rows(truth, path)
     TruthColumns(truth)  # one without any would end every look-up
+    truth.provenance = provenance.model_copy(update=which_table(truth)._asdict())
     return truth
 
 
@@ -50,9 +52,13 @@ def trials_frame(rows: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(ROW))
 
 
-def means_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of means over trainings, of which nothing else is known, as `build_truth` takes them."""
-    return frame.assign(training_seed=None, loss=np.nan, seconds=np.nan, latency=np.nan)
+def accuracies_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of accuracies, of which nothing else is known, as `build_truth` takes them.
+
+    Without a column `trial` they are means over trainings.
+    """
+    of_trials = {} if "trial" in frame else {"trial": None, "training_seed": None}
+    return frame.assign(**of_trials, loss=np.nan, seconds=np.nan, latency=np.nan)
 
 
 def check_complete(cells: set[int], path: Path, allow_partial: bool) -> None:
@@ -68,10 +74,13 @@ def check_complete(cells: set[int], path: Path, allow_partial: bool) -> None:
 
 
 def _check_rows(truth: Truth, path: Path) -> None:
-    repeated = truth.frame[truth.frame.duplicated(["cell", "data_set", "split", "epochs", "training_seed"])]
+    repeated = truth.frame[truth.frame.duplicated(KEY)]
     if len(repeated):
         row = repeated.iloc[0]
-        raise UserError(f"{path}: cell {row['cell']} stands twice with the same {row['data_set']} {row['split']}")
+        trial = "" if pd.isna(row["trial"]) else f" of its training {row['trial']}"
+        raise UserError(
+            f"{path}: cell {row['cell']} stands twice with the same {row['data_set']} {row['split']}{trial}"
+        )
     wrong = truth.frame[~truth.frame["accuracy"].between(0, 100)]
     if len(wrong):
         row = wrong.iloc[0]

@@ -1,19 +1,38 @@
 """The truth table as columns `truth/<data set>/<split>` beside the cells of any other table."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.base.errors import UserError
 from harness.space.cell import CELL_COUNT, Cell
-from harness.truth.table import REPORT_COLUMNS, Truth
+from harness.statistics.training_noise import errors_of_means
+from harness.truth.table import REPORT_COLUMNS, Column, Truth
 
 NOISE_FLOOR = {"truth/cifar10/test": 0.18, "truth/cifar100/test": 0.39, "truth/ImageNet16-120/test": 0.53}
 """Standard deviation, in points, of the true accuracies of cells that compute the same function.
 
 Measured on NAS-Bench-201 (200 epochs, mean over the training seeds) among cells that share a canonical form.
 """
+
+
+SPREADS = ("trainings", "training_sd", "training_error", "training_freedom")
+"""What is known of the trainings of a cell, as columns such as `training_sd/cifar10/test`: how many single ones the
+table has, their sd (ddof 1, points), the standard error of the cell's mean (points), and its degrees of freedom."""
+
+
+def spread_key(name: str, column: str) -> str:
+    """Return the column that holds one of `SPREADS` for a truth column, `truth/<data set>/<split>`."""
+    return f"{name}/{column.removeprefix('truth/')}"
+
+
+def cells_with_errors(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return what `training_noise` asks of runs: cell, error and freedom; NaN in tables of an earlier version."""
+    wanted = ["cell_index", *(spread_key(name, column) for name in ("training_error", "training_freedom"))]
+    return table.reindex(columns=wanted).set_axis(["cell", "error", "freedom"], axis=1).astype(float)
 
 
 def rank(column: str) -> tuple[bool, bool]:
@@ -32,6 +51,7 @@ class TruthColumns:
         self.truth = truth
         self.present = {label: key for label, key in REPORT_COLUMNS.items() if truth.report_columns()[label]}
         self.missing = [label for label in REPORT_COLUMNS if label not in self.present]
+        self._known_spreads: dict[Column, NDArray[np.float64]] = {}
         if not self.present:
             held = ", ".join(map(str, truth.columns()))
             raise UserError(
@@ -51,6 +71,35 @@ class TruthColumns:
     def look_up(self, cells: pd.Series) -> pd.DataFrame:
         """Return the true accuracies (percent) of official indices; NaN where there is no cell."""
         return self._columns(cells, "truth", self.truth.accuracy)
+
+    def spreads(self, cells: pd.Series) -> pd.DataFrame:
+        """Return `SPREADS` of each column for official indices; NaN where there is no cell, or only a mean."""
+        parts = [
+            self._columns(cells, name, partial(self._spread_of, number=number)) for number, name in enumerate(SPREADS)
+        ]
+        return pd.concat(parts, axis=1)
+
+    def _spread_of(self, cells: NDArray[np.int64], *, number: int, **key: Any) -> NDArray[np.float64]:
+        return self._spreads(Column(**key))[number][cells]
+
+    def _spreads(self, column: Column) -> NDArray[np.float64]:
+        """Return `SPREADS` of all cells, [4, 15625]."""
+        if column not in self._known_spreads:
+            counted, sds = self.truth.spread(**column._asdict())
+            means = self.truth.accuracy(np.arange(CELL_COUNT), **column._asdict())
+            self._known_spreads[column] = np.stack([counted, sds, *errors_of_means(means, sds, counted)])
+        return self._known_spreads[column]
+
+    def trainings(self, cells: pd.Series) -> pd.DataFrame:
+        """Return every single training of official indices: column, cell_index, trial, training_seed, accuracy."""
+        found = []
+        indices = np.unique(cells.dropna().to_numpy(dtype=np.int64))
+        for data_set, split in self.present.values():
+            epochs = self.truth.final_epochs(data_set=data_set, split=split)
+            rows = self.truth.trials(indices, data_set=data_set, split=split, epochs=epochs).dropna(subset="trial")
+            rows = rows.rename(columns={"cell": "cell_index"})[["cell_index", "trial", "training_seed", "accuracy"]]
+            found.append(rows.assign(column=f"truth/{data_set}/{split}"))
+        return pd.concat(found, ignore_index=True)[["column", "cell_index", "trial", "training_seed", "accuracy"]]
 
     def percentiles(self, cells: pd.Series) -> pd.DataFrame:
         """Return the share (percent) of all cells that are worse; NaN where there is no cell."""

@@ -18,7 +18,7 @@ from harness.base.files import check_place_of_file, file_checksum, named_path
 from harness.settings.protocol import AccuracyColumn, TruthSettings
 from harness.settings.validation import validate
 from harness.space.cell import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
-from harness.truth.checks import build_truth, means_frame
+from harness.truth.checks import accuracies_frame, build_truth
 from harness.truth.nas_bench_201 import import_nas_bench_201
 from harness.truth.nats_bench import cell_files, import_nats_bench
 from harness.truth.table import TRUTH_FILE, Truth, write_truth
@@ -51,7 +51,14 @@ def import_truth(settings: TruthSettings, output: Path = TRUTH_FILE) -> Truth:
             truth = import_nats_bench(path, allow_partial=settings.partial)
         case "table":
             assert settings.cell_column is not None  # TruthSettings checked it
-            truth = import_table(path, settings.cell_column, settings.columns, allow_partial=settings.partial)
+            truth = import_table(
+                path,
+                settings.cell_column,
+                settings.columns,
+                trial_column=settings.trial_column,
+                seed_column=settings.seed_column,
+                allow_partial=settings.partial,
+            )
     write_truth(truth, output)
     return truth
 
@@ -121,7 +128,7 @@ def import_analog_nasbench(path: Path | None = None) -> Truth:
         raise UserError(f"{path} does not hold the table of analog-nasbench") from error
     frame = pd.DataFrame({"cell": list(accuracies), "accuracy": list(accuracies.values())})
     frame = frame.assign(data_set="cifar10", split="test", epochs=None)
-    return build_truth(means_frame(frame), "analog-nasbench", path, checksum)
+    return build_truth(accuracies_frame(frame), "analog-nasbench", path, checksum)
 
 
 def _analog_cell(codes: tuple[int, ...]) -> Cell:

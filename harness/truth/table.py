@@ -1,6 +1,6 @@
 """The table of true accuracies: what a cell reaches when it is trained alone.
 
-One row a cell, data set, split, training length and training seed; a trial that does not exist has no row.
+One row a cell, data set, split, training length and trial; a trial that does not exist has no row.
 Data sets and splits carry the names of NAS-Bench-201's API (Dong and Yang 2020): `cifar10-valid` is trained on
 half of CIFAR-10's training images, `cifar10` on all of them; `valid` and `test` divide the held-out images of
 CIFAR-100 and ImageNet16-120, and `valtest` is both together.
@@ -54,7 +54,8 @@ SCHEMA = pa.schema(
         pa.field("data_set", pa.string(), nullable=False),  # a key of NETWORKS
         pa.field("split", pa.string(), nullable=False),  # one of SPLITS
         ("epochs", pa.int32()),  # length of the training; null: the source does not state it
-        ("training_seed", pa.int32()),  # null: the source gives the mean over its training seeds only
+        ("trial", pa.int32()),  # single trainings of a cell count from 1; null: the mean over trainings
+        ("training_seed", pa.int32()),  # null: a mean, or a training whose seed the source does not state
         pa.field("accuracy", pa.float64(), nullable=False),  # percent, after the last epoch
         ("loss", pa.float64()),  # cross-entropy on the split, nats
         ("seconds", pa.float64()),  # of the whole training
@@ -64,14 +65,18 @@ SCHEMA = pa.schema(
     ]
 )
 
-_KEY = ["cell", "data_set", "split", "epochs", "training_seed"]
+KEY = ["cell", "data_set", "split", "epochs", "trial"]
+"""The columns that no two rows share."""
+
 _METADATA_KEY = b"dartsboard_truth"
 _CHECKSUM_KEY = b"dartsboard_truth_sha256"
 """Of the provenance: the checksums of Parquet's pages cover the rows only."""
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, SCHEMA_VERSION)
-"""Version 1 had no checksum of the provenance, and did not state its version."""
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
+"""Version 1 had no checksum of the provenance, and did not state its version; versions 1 and 2 numbered no trials and
+did not name the table."""
+_WITHOUT_TRIALS = SCHEMA.remove(SCHEMA.get_field_index("trial"))
 _AGAIN = "make it again with `dvc repro truth`"
 MOST_ROWS = 5_000_000
 """Rows of a table; NATS-Bench's has 0.4 million."""
@@ -104,6 +109,15 @@ class Provenance(BaseModel):
     importer_version: int
     cells: int
     """Distinct cells in the table; fewer than 15,625 only after a partial import."""
+    table: str | None = None
+    """Which benchmark's numbers these are, with their version; null where nothing tells."""
+    told_by: str | None = None
+    """What tells it, or why nothing does; null in tables of version 2 and before."""
+
+    @property
+    def name(self) -> str:
+        """What the table is called: the benchmark with its version or, where that is not known, the file."""
+        return self.table or self.file
 
 
 class Truth:
@@ -200,14 +214,35 @@ class Truth:
     def trials(
         self, cells: Iterable[Cell | int] | NDArray[np.integer], *, data_set: str, split: str, epochs: int | None
     ) -> pd.DataFrame:
-        """Return the single trainings of these cells: cell, training_seed, accuracy, loss, seconds, latency.
+        """Return the trainings of these cells: cell, trial, training_seed, accuracy, loss, seconds, latency.
+
+        A row without a trial is a mean over trainings, of which the source tells no more.
 
         Raises:
             UserError: the table lacks this combination, or an index is out of range.
         """
         rows = self._rows(Column(data_set, split, epochs))
         wanted = rows["cell"].isin(cell_indices(cells))
-        return rows.loc[wanted, ["cell", "training_seed", "accuracy", "loss", "seconds", "latency"]]
+        return rows.loc[wanted, ["cell", "trial", "training_seed", "accuracy", "loss", "seconds", "latency"]]
+
+    def spread(
+        self, *, data_set: str, split: str, epochs: int | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how many single trainings each cell has, and their sd (ddof 1, points), both [15625].
+
+        The number is NaN where the source tells a mean only, or nothing; the sd also where there is one training.
+
+        Raises:
+            UserError: the table lacks this combination.
+        """
+        rows = self._rows(Column(data_set, split, epochs))
+        grouped = rows[rows["trial"].notna()].groupby("cell")["accuracy"]
+        counted, sds = (
+            np.array(found.reindex(range(CELL_COUNT)), dtype=np.float64) for found in (grouped.count(), grouped.std())
+        )
+        only_mean = rows.loc[rows["trial"].isna(), "cell"].to_numpy()
+        counted[only_mean] = sds[only_mean] = np.nan  # its mean is not that of the trainings
+        return counted, sds
 
     @cached_property
     def _groups(self) -> dict[Column, pd.DataFrame]:
@@ -245,7 +280,8 @@ def _read(path: Path) -> tuple[pd.DataFrame, Provenance]:
         if _METADATA_KEY not in metadata:
             raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
         provenance = _provenance(path, metadata)
-        if not file.schema_arrow.equals(SCHEMA) or file.metadata.num_rows > MOST_ROWS:
+        fits = any(map(file.schema_arrow.equals, (SCHEMA, _WITHOUT_TRIALS)))
+        if not fits or file.metadata.num_rows > MOST_ROWS:
             raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
         table = file.read(use_threads=False)
     frame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get, ignore_metadata=True)
@@ -291,10 +327,20 @@ def cell_indices(cells: Iterable[Cell | int] | NDArray[np.integer]) -> NDArray[n
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the columns, types and row order of the schema."""
+    """Return the frame with the columns, types and row order of the schema; trials without numbers get them."""
     types = {pa.int64(): "int64", pa.int32(): "Int32", pa.string(): "str", pa.float64(): "float64"}
-    typed = frame[SCHEMA.names].astype({field.name: types[field.type] for field in SCHEMA})
-    return typed.sort_values(_KEY, ignore_index=True)
+    given = [field for field in SCHEMA if field.name != "trial" or "trial" in frame]
+    typed = frame.reset_index(drop=True)[[field.name for field in given]]
+    typed = typed.astype({field.name: types[field.type] for field in given})
+    if "trial" not in typed:
+        typed["trial"] = _trials_by_seed(typed)
+    return typed[SCHEMA.names].sort_values(KEY, ignore_index=True)
+
+
+def _trials_by_seed(frame: pd.DataFrame) -> pd.Series:
+    """Number the trainings of each cell by their seeds, one training alike on every split; null for means."""
+    trainings = frame.groupby(["cell", "data_set", "epochs"], dropna=False, sort=False)["training_seed"]
+    return trainings.rank(method="dense").astype("Int32")
 
 
 def write_truth(truth: Truth, path: Path = TRUTH_FILE) -> None:
@@ -326,13 +372,14 @@ def describe_cell(truth: Truth, cell: Cell) -> dict[str, Any]:
 def _describe_column(truth: Truth, cell: Cell, column: Column) -> dict[str, Any]:
     key = column._asdict()
     trials = truth.trials([cell], **key)
-    single = trials["accuracy"][trials["training_seed"].notna()]
+    single = trials["accuracy"][trials["trial"].notna()]
     only_mean = len(trials) > len(single)
     return {
         **key,
         "mean": _or_none(truth.accuracy([cell], **key)[0]),
         "sd": _or_none(single.std(ddof=1)),
         "trials": None if only_mean else len(single),
+        "single": single.tolist(),
         "percentile": _or_none(truth.percentile([cell], **key)[0]),
     }
 

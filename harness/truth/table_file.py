@@ -1,4 +1,4 @@
-"""Import a table of mean accuracies that somebody made: CSV or Parquet, with a row a cell."""
+"""Import a table of accuracies that somebody made: CSV or Parquet, with a row a cell or a row a training of one."""
 
 import csv
 import gzip
@@ -18,46 +18,88 @@ from harness.base.errors import UserError, did_you_mean, quoted
 from harness.base.files import file_checksum, open_file
 from harness.settings.protocol import AccuracyColumn
 from harness.space.cell import CELL_COUNT, Cell
-from harness.truth.checks import build_truth, means_frame
+from harness.truth.checks import accuracies_frame, build_truth
 from harness.truth.table import Truth
 from harness.untrusted.memory_limit import memory_limited
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 """What other programs put between the fields of a CSV, with their names."""
 
+MOST_TRAININGS = 20
+"""Of a cell in a table; the benchmark trained none more than three times."""
+
+LARGEST_NUMBER = 2**31 - 1
+"""Of a training or its seed."""
+
 
 def import_table(
-    path: Path, cell_column: str, columns: Mapping[str, AccuracyColumn], *, allow_partial: bool = False
+    path: Path,
+    cell_column: str,
+    columns: Mapping[str, AccuracyColumn],
+    *,
+    trial_column: str | None = None,
+    seed_column: str | None = None,
+    allow_partial: bool = False,
 ) -> Truth:
-    """Read mean accuracies from a CSV (.csv, .csv.gz) or Parquet file; an empty field is a missing accuracy.
+    """Read accuracies from a CSV (.csv, .csv.gz) or Parquet file; an empty field is a missing accuracy.
+
+    Without `trial_column` a row is the mean of a cell, with it one training.
 
     Raises:
         UserError: see `import_truth`; or the file lacks a column that is named.
     """
     checksum = file_checksum(path)
-    table = _read_table(path, cell_column, columns)
-    if len(table) > CELL_COUNT:
-        raise UserError(f"{path} has more rows than the {CELL_COUNT:,} cells")
-    cells = _table_cells(table[cell_column], path)
+    more = [name for name in (trial_column, seed_column) if name is not None]
+    most = CELL_COUNT if trial_column is None else MOST_TRAININGS * CELL_COUNT
+    table = _read_table(path, cell_column, list(dict.fromkeys([*columns, *more])), most)
+    _check_length(path, len(table), most)
+    frame = pd.DataFrame({"cell": _table_cells(table[cell_column], path), "trial": None, "training_seed": None})
+    if trial_column is not None:
+        frame["trial"] = _trials(table[trial_column], frame["cell"], path)
+    if seed_column is not None:
+        seeds = _whole_numbers(table[seed_column], path)
+        frame["training_seed"] = seeds.where((seeds >= 0).fillna(False))
     parts = []
     for name, column in columns.items():
         accuracy = _numbers(table[name], f"{path}, column {quoted(name)}")
-        part = pd.DataFrame({"cell": cells, "accuracy": accuracy}).dropna(subset="accuracy")
+        part = frame.assign(accuracy=accuracy.to_numpy()).dropna(subset="accuracy")
         parts.append(part.assign(data_set=column.data_set, split=column.split, epochs=column.epochs))
-    return build_truth(means_frame(pd.concat(parts)), "table", path, checksum, allow_partial=allow_partial)
+    return build_truth(accuracies_frame(pd.concat(parts)), "table", path, checksum, allow_partial=allow_partial)
 
 
-def _read_table(path: Path, cell_column: str, columns: Iterable[str]) -> pd.DataFrame:
+def _trials(values: pd.Series, cells: pd.Series, path: Path) -> pd.Series:
+    """Return the trainings of each cell, however the file numbers them, as 1, 2, ..."""
+    numbers = _whole_numbers(values, path)
+    unknown = numbers.index[numbers.isna()]
+    if len(unknown):
+        raise UserError(
+            f"{path}, column {quoted(values.name)}, row {unknown[0] + 1}: the field is empty, expected a number"
+        )
+    return numbers.groupby(cells.to_numpy()).rank(method="dense").astype("Int32")
+
+
+def _whole_numbers(values: pd.Series, path: Path) -> pd.Series:
+    """Return whole numbers, null where a field is empty."""
+    where = f"{path}, column {quoted(values.name)}"
+    numbers = _numbers(values, where, "a whole number")
+    wrong = numbers[(numbers % 1 != 0) & numbers.notna() | (numbers.abs() > LARGEST_NUMBER)]
+    if len(wrong):
+        raise UserError(
+            f"{where}, row {wrong.index[0] + 1}: expected a whole number, not {quoted(float(wrong.iloc[0]))}"
+        )
+    return numbers.astype("Int64")
+
+
+def _read_table(path: Path, cell_column: str, columns: Iterable[str], most: int) -> pd.DataFrame:
     wanted = [cell_column, *columns]
     try:
         if path.name.endswith((".csv", ".csv.gz")):
             with memory_limited(path.stat().st_size):
-                return _read_csv(path, cell_column, wanted)
+                return _read_csv(path, cell_column, wanted, most)
         if path.name.endswith(".parquet"):
             with pq.ParquetFile(path) as file:
                 _check_names(path, file.schema_arrow.names, wanted)
-                if file.metadata.num_rows > CELL_COUNT:
-                    raise UserError(f"{path} has more rows than the {CELL_COUNT:,} cells")
+                _check_length(path, file.metadata.num_rows, most)
                 return file.read().to_pandas(ignore_metadata=True)
     except UserError:
         raise
@@ -66,7 +108,13 @@ def _read_table(path: Path, cell_column: str, columns: Iterable[str]) -> pd.Data
     raise UserError(f"{path} is no table that can be read, expected .csv, .csv.gz or .parquet")
 
 
-def _read_csv(path: Path, cell_column: str, wanted: list[str]) -> pd.DataFrame:
+def _check_length(path: Path, rows: int, most: int) -> None:
+    if rows > most:
+        each = "" if most == CELL_COUNT else f"{MOST_TRAININGS} trainings of each of "
+        raise UserError(f"{path} has more rows than {each}the {CELL_COUNT:,} cells")
+
+
+def _read_csv(path: Path, cell_column: str, wanted: list[str], most: int) -> pd.DataFrame:
     header = _header(path)
     _check_separator(path, header, wanted)
     _check_names(path, header, wanted)
@@ -74,7 +122,7 @@ def _read_csv(path: Path, cell_column: str, wanted: list[str]) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with more fields than the header
             # As text: an empty field among numbers would make others of them.
-            return pd.read_csv(path, index_col=False, nrows=CELL_COUNT + 1, dtype={cell_column: str})
+            return pd.read_csv(path, index_col=False, nrows=most + 1, dtype={cell_column: str})
     except (pd.errors.ParserWarning, pd.errors.ParserError):
         raise UserError(
             f"{path} is damaged, or has rows with more fields than its header: expected commas between fields, and "
@@ -119,13 +167,13 @@ def _table_cells(values: pd.Series, path: Path) -> list[int]:
     return cells
 
 
-def _numbers(values: pd.Series, where: str) -> pd.Series:
+def _numbers(values: pd.Series, where: str, expected: str = "a percentage") -> pd.Series:
     numbers = pd.Series(np.nan, values.index)
     if values.dtype.kind not in "bmMc":
         numbers = pd.to_numeric(values, errors="coerce")
     wrong = values[(numbers.isna() & values.notna()) | values.map(_only_resembles_a_number)]
     if len(wrong):
-        raise UserError(f"{where}, row {wrong.index[0] + 1}: expected a percentage, not {quoted(wrong.iloc[0])}")
+        raise UserError(f"{where}, row {wrong.index[0] + 1}: expected {expected}, not {quoted(wrong.iloc[0])}")
     return numbers
 
 

@@ -153,6 +153,7 @@ def _write_sources(folder: Path) -> None:
     table = pd.DataFrame({"cell": range(40), "accuracy": np.linspace(50.0, 90.0, 40)})
     table.to_parquet(folder / "tables" / "means.parquet")
     table.to_csv(folder / "tables" / "means.csv", index=False)
+    pd.concat([table.assign(run=run) for run in range(2)]).to_csv(folder / "tables" / "trials.csv", index=False)
     (folder / "tables" / "means.csv.gz").write_bytes(gzip.compress((folder / "tables" / "means.csv").read_bytes()))
     random = np.random.default_rng(0)
     for name in [*(f"train_data_batch_{number}" for number in range(1, 11)), "val_data"]:
@@ -255,10 +256,10 @@ def _locks() -> None:
         pass
 
 
-def _table(name: str) -> Callable[[], Any]:
+def _table(name: str, trial_column: str | None = None) -> Callable[[], Any]:
     column = AccuracyColumn(data_set="cifar10", split="test", epochs=200)
     path = Path("sources/tables") / name
-    return lambda: import_table(path, "cell", {"accuracy": column}, allow_partial=True)
+    return lambda: import_table(path, "cell", {"accuracy": column}, trial_column=trial_column, allow_partial=True)
 
 
 def _source(kind: str, path: str) -> Callable[[], Any]:
@@ -341,6 +342,7 @@ def targets() -> list[Target]:
         Target("NATS-Bench", damaged(cells, by_bytes, nats)),
         Target("NATS-Bench, decompressed", damaged(cells, _inside_bz2, nats)),
         Target("CSV", damaged(_one("sources/tables/means.csv"), by_bytes, _table("means.csv"))),
+        Target("CSV of trainings", damaged(_one("sources/tables/trials.csv"), by_bytes, _table("trials.csv", "run"))),
         Target("CSV, compressed", damaged(_one("sources/tables/means.csv.gz"), by_bytes, _table("means.csv.gz"))),
         Target("Parquet", damaged(_one("sources/tables/means.parquet"), by_bytes, _table("means.parquet"))),
         Target("ImageNet16", damaged(batches, by_bytes, imagenet16)),

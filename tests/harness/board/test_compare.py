@@ -90,6 +90,28 @@ def test_verdicts(tmp_path, second, sentence):
     assert sentence in verdict
 
 
+def test_a_difference_that_training_of_the_cells_allows_tells_nothing_apart(tmp_path):
+    # Every run of `a` found one cell and every run of `b` another: eight seeds, and one mean of three trainings each.
+    folder = write_results(tmp_path, {"a": [93.9] * 8, "b": [93.5] * 8})
+    runs = pd.read_parquet(folder / "runs.parquet")
+    errors = {"training_error/cifar10/test": 0.2 / math.sqrt(3), "training_freedom/cifar10/test": 2.0}
+    cells = runs["variant"].map({"a": 5.0, "b": 6.0})
+    runs.assign(cell_index=cells, **errors).to_parquet(folder / "runs.parquet")
+    found = compare("a", "b", folder)
+    assert found[0].row["p_sign_flip"] < 0.05
+    assert found[0].training_noise == pytest.approx(0.4534, abs=1e-4)
+    assert not found[0].told_apart
+    assert "training noise of the cells they found allows up to 0.45, and more seeds" in found[0].verdict()
+    assert found[1].training_noise is None
+    assert found[1].told_apart
+    runs.assign(cell_index=cells, **{**errors, "training_error/cifar10/test": 0.1}).to_parquet(folder / "runs.parquet")
+    assert compare("a", "b", folder)[0].told_apart
+
+
+def test_results_of_an_earlier_version_tell_no_training_noise(tmp_path):
+    assert main_column(tmp_path, HIGH, [value - 1 for value in HIGH]).training_noise is None
+
+
 def test_verdict_names_the_winner_of_most_pairs_when_few_pairs_decide_the_mean(tmp_path):
     first = [90.0 + seed / 10 for seed in range(12)]
     second = [value + 0.5 + place / 50 for place, value in enumerate(first)]

@@ -11,6 +11,7 @@ from harness.board.runner import run_baseline, run_search
 from harness.records.record import EPOCH_COLUMNS, read_record, run_folder, write_run
 from harness.settings.protocol import load_board
 from harness.space.cell import ALL_SKIP, CELL_COUNT
+from harness.truth.columns import SPREADS
 from harness.truth.table import Truth
 from tests.conftest import tiny_params, write_params
 
@@ -66,6 +67,39 @@ def test_landmarks_and_the_distribution_of_all_cells(results: Path) -> None:
     assert landmarks.loc["best of CIFAR-10 test", "truth/cifar10/test"] == column["best"] == column["quantiles"][100]
     assert column["epochs"] is None
     assert "CIFAR-100 test" in described["missing_columns"]
+
+
+def test_the_table_of_the_truth_is_named(results: Path) -> None:
+    described = json.loads((results / "truth.json").read_text())
+    assert (described["table"], described["told_by"]) == ("analog-nasbench", "the kind of the source")
+
+
+def test_of_a_truth_of_means_no_training_is_known(results: Path) -> None:
+    assert pd.read_parquet(results / "trainings.parquet").empty
+    for name in ("runs", "landmarks", "derived", "space"):
+        table = pd.read_parquet(results / f"{name}.parquet")
+        assert table[[f"{spread}/cifar10/test" for spread in SPREADS]].isna().all(axis=None), name
+
+
+def test_single_trainings_reach_every_table_of_cells(results: Path) -> None:
+    frame = Truth.read().frame
+    trained = [
+        frame.assign(training_seed=seed, accuracy=(frame["accuracy"] + step).clip(0, 100))
+        for seed, step in ((777, -1.0), (888, 1.0))
+    ]
+    truth = Truth(pd.concat(trained).drop(columns="trial"), Truth.read().provenance)
+    look_up(load_board(), truth, Path("results"))
+    for name in ("runs", "landmarks", "derived", "space"):
+        table = pd.read_parquet(results / f"{name}.parquet").dropna(subset=["truth/cifar10/test"])
+        assert set(table["trainings/cifar10/test"]) == {2}
+        assert table["training_sd/cifar10/test"].iloc[0] == pytest.approx(math.sqrt(2))
+        assert table["training_error/cifar10/test"].iloc[0] == pytest.approx(1)
+    single = pd.read_parquet(results / "trainings.parquet")
+    skip = single[single["cell_index"] == ALL_SKIP.index]
+    assert skip["training_seed"].tolist() == [777, 888]
+    assert skip["accuracy"].mean() == pytest.approx(60.78, abs=0.005)
+    ended_in = set(pd.read_parquet(results / "runs.parquet")["cell_index"].dropna())
+    assert ended_in < set(single["cell_index"])
 
 
 def test_metrics_are_a_few_numbers_a_variant(results: Path) -> None:

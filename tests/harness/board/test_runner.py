@@ -41,6 +41,7 @@ def test_a_search_leaves_a_complete_record(project: Path) -> None:
     record = run_search(load_board(), "darts", 0, lambda row, epochs: rows.append((row["epoch"], epochs)))
     assert rows == [(1, 3), (2, 3), (3, 3)]
     assert (record.status, record.epochs, record.cell) == ("done", 3, record.derived["variant"])
+    assert record.truth is None  # a search sees none
     epochs, alpha = read_table(run_folder("darts", 0), "epochs"), read_table(run_folder("darts", 0), "alpha")
     assert epochs["epoch"].tolist() == [1, 2, 3]
     assert epochs["cell"].iloc[-1] == record.derived["argmax"] == record.cell
@@ -190,6 +191,7 @@ def test_a_baseline_records_the_best_cell_it_saw_and_what_it_saw(project: Path) 
     assert rows["epoch"].tolist() == [1, 2, 3, 4, 5]
     assert record.cell == rows["cell"].iloc[-1]
     assert record.notes[0].startswith("searched by the truth table's cifar10 test (training length not stated)")
+    assert record.truth == "analog-nasbench"
     assert run_baseline(load_board(), "random-search", 1).cell != record.cell
 
 

@@ -71,6 +71,8 @@ def as_version(folder: Path, version: object) -> None:
     content = json.loads(path.read_text()) | {"schema_version": version}
     if version in (1, 2):
         content["environment"] = {key: value for key, value in content["environment"].items() if key not in NEW_IN_3}
+    if version in (1, 2, 3):
+        del content["truth"]
     path.write_text(json.dumps(content))
     checksums = json.loads((folder / CHECKSUMS).read_text()) | {path.name: file_checksum(path)}
     (folder / CHECKSUMS).write_text(json.dumps(checksums))
@@ -79,7 +81,7 @@ def as_version(folder: Path, version: object) -> None:
 NEW_IN_3 = ("threads", "deterministic")
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_record_of_an_earlier_version_is_read(folder: Path, version: int) -> None:
     as_version(folder, version)
     if version == 1:
@@ -87,19 +89,22 @@ def test_a_record_of_an_earlier_version_is_read(folder: Path, version: int) -> N
     record = read_record(folder)
     assert record.cell == record_of("darts", 0).cell
     assert record.environment.deterministic is None
+    assert record.truth is None
     assert len(read_table(folder, "epochs")) == len(epochs_table(0))
 
 
 @pytest.mark.parametrize("version", [0, None, "3", 1.5, True])
 def test_a_record_of_no_known_version_is_to_be_made_again(folder: Path, version: object) -> None:
     as_version(folder, version)
-    with pytest.raises(UserError, match=r"has schema version .*, expected 1 or 2 or 3: run the search again"):
+    with pytest.raises(UserError, match=r"has schema version .*, expected 1 or 2 or 3 or 4: run the search again"):
         read_record(folder)
 
 
 def test_a_record_of_a_later_version_asks_for_an_update(folder: Path) -> None:
     as_version(folder, SCHEMA_VERSION + 1)
-    with pytest.raises(UserError, match=r"newer Dartsboard \(schema version 4, this one reads 1 or 2 or 3\): update"):
+    with pytest.raises(
+        UserError, match=r"newer Dartsboard \(schema version 5, this one reads 1 or 2 or 3 or 4\): update"
+    ):
         read_record(folder)
 
 

@@ -311,8 +311,18 @@ class TestVersions:
         assert Truth.read(path).provenance.schema_version == 1
         pd.testing.assert_frame_equal(Truth.read(path).frame, small.frame)
 
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_a_table_without_numbered_trials_is_read_and_has_them(self, path: Path, small: Truth, version: int) -> None:
+        table = pq.read_table(path).drop_columns("trial")
+        metadata = stating(schema_version=version, table=None, told_by=None)(table.schema.metadata)
+        pq.write_table(table.replace_schema_metadata(metadata), path)
+        read = Truth.read(path)
+        pd.testing.assert_frame_equal(read.frame, small.frame)
+        assert read.trials([3], **C10)["trial"].tolist() == [1, 2]
+        assert (read.provenance.table, read.provenance.name) == (None, "small.csv")
+
     def test_a_table_of_a_later_version_asks_for_an_update(self, path: Path) -> None:
-        rewritten(path, stating(schema_version=3, something_new=1))
+        rewritten(path, stating(schema_version=SCHEMA_VERSION + 1, something_new=1))
         with pytest.raises(
             UserError, match=r"newer Dartsboard .*: update Dartsboard, or make it again with `dvc repro"
         ):
