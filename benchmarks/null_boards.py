@@ -106,6 +106,7 @@ def verdicts(runs: pd.DataFrame, reference: str, candidates: Sequence[str] = ())
             "pairs": len(runs),
             "ties": higher_by.eq(0).sum(),
             "p_adjusted": adjusted_p_values(runs, reference, candidates),
+            "training_noise": np.nan,
         }
     )
     return [verdict(row, NOISE) for _, row in rows.iterrows()]

@@ -36,6 +36,7 @@ from reports.topics import (
     runs,
     statistics,
     theory,
+    trainings,
 )
 from reports.topics.variant_pages import VariantPage, variant_pages
 from reports.write import VARIANTS, write_report
@@ -47,6 +48,7 @@ TOPICS = (
     result,
     comparison,
     statistics,
+    trainings,
     collapse,
     epochs,
     ranking,

@@ -12,7 +12,7 @@ from harness.base.files import read_text
 from harness.base.parquet import read_parquet
 from harness.board.lookup import CELL_MEASURES
 from harness.records.record import EPOCH_COLUMNS
-from harness.truth.columns import NOISE_FLOOR, rank
+from harness.truth.columns import NOISE_FLOOR, SPREADS, rank, spread_key
 
 RUN_TEXTS = (
     "variant", "kind", "strategy", "status", "reason", "cell", "canonical", "fingerprint", "device", "processor",
@@ -35,6 +35,7 @@ ONE_SHOT_TEXTS, ONE_SHOT_NUMBERS = ("variant",), ("seed", "epoch", "cell_index",
 RANK_TEXTS = ("variant", "column")
 RANK_NUMBERS = ("seed", "epoch", "cells", "kendall", "spearman", "kendall_best_fifth", "precision_at_10")
 SPACE_TEXTS, SPACE_NUMBERS = ("cell", "canonical"), ("cell_index", *CELL_MEASURES)
+TRAINING_TEXTS, TRAINING_NUMBERS = ("column",), ("cell_index", "trial", "training_seed", "accuracy")
 
 FINISHED = ("done", "stopped")
 """Statuses whose cell is a result; `stopped` is the variant's own decision to end early."""
@@ -94,6 +95,8 @@ class Results:
     space: pd.DataFrame
     """A row for every cell of the space, with its measures and the truth columns."""
     landmarks: pd.DataFrame
+    trainings: pd.DataFrame
+    """A row for every single training, in each truth column, of the cells that runs ended in and of the landmarks."""
     columns: tuple[TruthColumn, ...]
     """The truth columns; the first is the one the report ranks by."""
     cell_count: int
@@ -111,6 +114,12 @@ class Results:
         """The truth column the report ranks by."""
         return self.columns[0]
 
+    @property
+    def truth_name(self) -> str:
+        """Which table of true accuracies it is, with its version where that is known."""
+        source = self.truth_source
+        return str(source["table"] or (source["file"] if source["source"] == "table" else source["source"]))
+
 
 def load_results(folder: Path) -> Results:
     """Read the look-up stage's folder.
@@ -126,7 +135,8 @@ def load_results(folder: Path) -> Results:
         raise UserError(f"{folder / 'truth.json'} has no truth column, expected at least one under 'columns'")
     keys = tuple(column.key for column in columns)
     percentile_keys = tuple(column.percentile_key for column in columns)
-    runs = _read_table(folder / "runs.parquet", RUN_TEXTS, (*RUN_NUMBERS, *keys, *percentile_keys))
+    spread_keys = tuple(spread_key(name, key) for name in SPREADS for key in keys)
+    runs = _read_table(folder / "runs.parquet", RUN_TEXTS, (*RUN_NUMBERS, *keys, *percentile_keys, *spread_keys))
     if runs.empty:
         raise UserError(f"{folder / 'runs.parquet'} has no run: name variants or baselines and seeds in params.yaml")
     columns = tuple(sorted(columns, key=lambda column: rank(column.key)))
@@ -139,11 +149,12 @@ def load_results(folder: Path) -> Results:
         collapse=_read_table(folder / "collapse.parquet", COLLAPSE_TEXTS, COLLAPSE_NUMBERS),
         one_shot=_read_table(folder / "one_shot.parquet", ONE_SHOT_TEXTS, (*ONE_SHOT_NUMBERS, *keys)),
         rank_correlation=_read_table(folder / "rank_correlation.parquet", RANK_TEXTS, RANK_NUMBERS),
-        space=_read_table(folder / "space.parquet", SPACE_TEXTS, (*SPACE_NUMBERS, *keys)),
-        landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys)),
+        space=_read_table(folder / "space.parquet", SPACE_TEXTS, (*SPACE_NUMBERS, *keys, *spread_keys)),
+        landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys, *spread_keys)),
+        trainings=_read_table(folder / "trainings.parquet", TRAINING_TEXTS, TRAINING_NUMBERS),
         columns=columns,
         cell_count=truth["cells"],
-        truth_source={key: truth.get(key) for key in ("source", "file", "sha256", "cells")},
+        truth_source={key: truth.get(key) for key in ("source", "table", "told_by", "file", "sha256", "cells")},
         missing_columns=tuple(truth.get("missing_columns", ())),
         provenance=_read_json(folder / "provenance.json", required=()),
     )

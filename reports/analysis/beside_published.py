@@ -37,7 +37,7 @@ def _our_rows(results: Results, board: Board, table: pd.DataFrame, column: Truth
     rows = pd.DataFrame({"mean": table[f"{key}/mean"], "sd": table[f"{key}/sd"], "seeds": table[f"{key}/n"]})
     rows = rows.assign(
         method=OURS, column=column.label, data_set=data_set, split=split, ddof=1, protocol=_protocol(results, board),
-        source=str(results.truth_source["source"]), verified="measured here", note="",
+        source=results.truth_name, verified="measured here", note="",
     )  # fmt: skip
     return rows.rename_axis("variant").reset_index()
 
@@ -48,7 +48,7 @@ def _protocol(results: Results, board: Board) -> str:
 
 def protocols_sentence(results: Results, board: Board, beside: pd.DataFrame) -> str:
     """Say whether the rows of the table share a protocol."""
-    ours, source = _protocol(results, board), results.truth_source["source"]
+    ours, source = _protocol(results, board), results.truth_name
     theirs = set(beside.loc[beside["method"] != OURS, "protocol"])
     same = SAME_PROTOCOLS.get(ours)
     text = f"Ours beside published: our rows come from the protocol {ours} with the truth of {source}. "

@@ -15,11 +15,13 @@ from harness.statistics.estimates import (
 )
 from harness.statistics.significance import compare_with, fewest_pairs
 from reports.analysis import summary
+from reports.analysis.trainings import allowed_between
 from reports.results import Results, TruthColumn
 
 HIGHER, LOWER, UNDECIDED = "higher", "lower", "not told apart"
 
 INSIDE, TOO_FEW, EQUAL, NO_PAIR = "within the noise floor", "too few pairs", "equal", "no pair"
+TRAINING = "within training noise"
 """The verdicts of `versus`."""
 
 
@@ -77,14 +79,26 @@ def baselines_with_result(results: Results) -> list[str]:
 def versus(
     results: Results, column: TruthColumn, reference: str, order: list[str], candidates: Iterable[str] = ()
 ) -> pd.DataFrame | None:
-    """Return `compare_with` of all other methods, with a column verdict; None where the reference has no result."""
+    """Return `compare_with` of all other methods, with two more columns; None where the reference has no result.
+
+    They are training_noise, the difference that the training of the paired runs' cells allows (points, NaN where that
+    is not known), and verdict.
+    """
     known = results.finished.dropna(subset=[column.key])
     if reference not in set(known["variant"]):
         return None
     present = [name for name in candidates if name in set(known["variant"])]
     data = compare_with(known, column.key, reference, candidates=present)
     data = data.reindex([variant for variant in order if variant in data.index])
+    data["training_noise"] = [_training_noise(known, str(variant), reference, column) for variant in data.index]
     return data.assign(verdict=[verdict(row, column.noise) for _, row in data.iterrows()])
+
+
+def _training_noise(known: pd.DataFrame, variant: str, reference: str, column: TruthColumn) -> float:
+    first, second = (known[known["variant"] == name] for name in (variant, reference))
+    paired = set(first["seed"]) & set(second["seed"])
+    first, second = (runs[runs["seed"].isin(paired)] for runs in (first, second))
+    return allowed_between(first, second, column) if paired else math.nan
 
 
 def verdict(row: pd.Series, noise: float | None) -> str:
@@ -96,6 +110,8 @@ def verdict(row: pd.Series, noise: float | None) -> str:
         return EQUAL
     if abs(difference) < (noise or 0.0):
         return INSIDE
+    if abs(difference) < row["training_noise"]:
+        return TRAINING
     if row["pairs"] < fewest_pairs(LEVEL):
         return TOO_FEW
     if told_apart(difference, row["p_adjusted"], noise):
@@ -103,4 +119,4 @@ def verdict(row: pd.Series, noise: float | None) -> str:
     return UNDECIDED
 
 
-VERDICTS = (HIGHER, LOWER, UNDECIDED, INSIDE, TOO_FEW, EQUAL, NO_PAIR)
+VERDICTS = (HIGHER, LOWER, UNDECIDED, INSIDE, TRAINING, TOO_FEW, EQUAL, NO_PAIR)

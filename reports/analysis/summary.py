@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from harness.truth.columns import spread_key
 from harness.truth.table import REPORT_COLUMNS
 from reports.results import FINISHED, Results, TruthColumn
 
@@ -72,10 +73,11 @@ def found_cells(results: Results) -> pd.DataFrame:
     """Return one row per distinct cell that finished runs ended in, the most found first.
 
     Columns: cell, found (runs), by (text: how often each variant found it), canonical, depth, width, parameters,
-    flops and the truth columns.
+    flops, the truth columns, and for each of them how many trainings it is the mean of, and their sd.
     """
     finished = results.finished.dropna(subset=["cell"])
     kept = ["canonical", "depth", "width", "parameters", "flops", *(column.key for column in results.columns)]
+    kept += [spread_key(name, column.key) for column in results.columns for name in ("trainings", "training_sd")]
     grouped = finished.groupby("cell", sort=False)
     table = grouped[kept].first()
     table.insert(0, "found", grouped.size())

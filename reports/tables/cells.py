@@ -4,8 +4,9 @@ import pandas as pd
 
 from harness.space.cell import Cell
 from harness.space.drawing import OPERATION_LABELS
+from harness.truth.columns import spread_key
 from reports.analysis import summary
-from reports.results import Results
+from reports.results import Results, TruthColumn
 from reports.tables import table as tables
 from reports.tables.table import Entry, Table, number
 
@@ -15,15 +16,24 @@ def cells_table(results: Results) -> Table:
     data = summary.found_cells(results)
     rows = []
     for _, row in data.iterrows():
-        truth = [Entry(number(row[column.key])) for column in results.columns]
+        truth = [_accuracy(row, column) for column in results.columns]
         shape = [Entry(f"{row[name]:.0f}") for name in ("depth", "width")]
         size = Entry(f"{row['parameters'] / 1e6:.3f}")
         rows.append([Entry(operations(row["cell"])), Entry(row["by"]), Entry(str(row["found"])), *truth, *shape, size])
     truth_header = [f"{column.label} (%)" for column in results.columns]
     header = ["cell (edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3)", "found by", "runs", *truth_header]
     header += ["depth", "width", "parameters (M)"]
-    caption = "Every distinct cell that a finished run ended in. Depth and width count edges other than none."
+    caption = (
+        "Every distinct cell that a finished run ended in, with the sd over its trainings where the truth source has "
+        "several. Depth and width count edges other than none."
+    )
     return Table("cells", caption, header, [("", rows)], data, text_columns=2)
+
+
+def _accuracy(row: pd.Series, column: TruthColumn) -> Entry:
+    """Return the accuracy of a cell, with the spread and number of its trainings where there are several."""
+    trainings, sd = (row[spread_key(name, column.key)] for name in ("trainings", "training_sd"))
+    return Entry(number(row[column.key]), f"± {number(sd)}, {trainings:.0f} trainings" if trainings > 1 else "")
 
 
 def operations(cell: str) -> str:
@@ -38,11 +48,14 @@ def landmarks_table(results: Results) -> Table:
     for _, mark in data.iterrows():
         entries = [Entry(mark["name"]), Entry(f"{mark['cell_index']:.0f}")]
         for column in results.columns:
-            entries += [Entry(number(mark[column.key])), Entry(number(mark[column.percentile_key]))]
+            entries += [_accuracy(mark, column), Entry(number(mark[column.percentile_key]))]
         rows.append(entries)
     blocks = [("", 2), *((tables.column_heading(column), 2) for column in results.columns)]
     header = ["cell", "index", *["accuracy (%)", "percentile"] * len(results.columns)]
-    caption = "Cells that take no search. Percentile: share of all cells with a lower accuracy."
+    caption = (
+        "Cells that take no search, with the sd over their trainings where the truth source has several. Percentile: "
+        "share of all cells with a lower accuracy."
+    )
     return Table("landmarks", caption, header, [("", rows)], data, blocks)
 
 

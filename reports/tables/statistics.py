@@ -81,8 +81,9 @@ def versus_table(
     caption = (
         f"Each method against {reference} on {column_heading(column)}, paired by seed. P: chance that a run of the "
         "method is higher than one of the reference, ties count half. Difference: mean over the pairs in points, with "
-        f"its 95 % bootstrap interval{floor}. P adjusted: of the sign flips, for all methods of the table{choice}; "
-        f"before it can fall below {LEVEL}, {fewest_pairs(LEVEL)} pairs are needed. "
+        f"its 95 % bootstrap interval{floor}; within training noise: smaller than what the training of the paired "
+        "runs' cells allows, see the section on the noise. P adjusted: of the sign flips, for all methods of the "
+        f"table{choice}; before it can fall below {LEVEL}, {fewest_pairs(LEVEL)} pairs are needed. "
         f"{false_rates.of_boards(false_rates.BASELINE if chosen else false_rates.REFERENCE)} Pairs needed: to find a "
         "true difference of this size in one test with power 0.8."
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from harness.board.compare import LEVEL
 from harness.settings.protocol import Board
 from harness.statistics.significance import detectable_difference, fewest_pairs
+from reports.analysis.trainings import has_trainings, spreads
 from reports.facts import Facts, Name, Number, Sentence
 from reports.results import FINISHED, Results
 
@@ -27,8 +28,8 @@ Limit = tuple[str, Sentence, bool]
 def limits(facts: Facts, results: Results, board: Board) -> list[Limit]:
     """Return the limits that this board has, the gravest first."""
     sources: tuple[Callable[[Facts, Results, Board], Limit | None], ...] = (
-        _lost_runs, _setting, _images, _few_seeds, _small_differences, _noise, _constant, _missing_columns, _controls,
-        _machines, _little_room,
+        _lost_runs, _setting, _images, _few_seeds, _small_differences, _noise, _training_noise, _constant,
+        _missing_columns, _controls, _machines, _little_room,
     )  # fmt: skip
     found = [source(facts, results, board) for source in sources]
     return [limit for limit in found if limit is not None]
@@ -139,6 +140,28 @@ def _noise(facts: Facts, results: Results, board: Board) -> Limit | None:
         " (sd). A smaller gap says nothing about architecture.",
     )  # fmt: skip
     return "Gaps inside the noise floor", sentence, False
+
+
+def _training_noise(facts: Facts, results: Results, board: Board) -> Limit | None:
+    title, main = "Cells that were trained a few times", results.main
+    if not has_trainings(results, main):
+        sentence: Sentence = (
+            "The truth source has only means over trainings on ", Name(main.label), ": how far a cell scatters when "
+            "it is trained again is not known here, and can be more than the searches do.",
+        )  # fmt: skip
+        return title, sentence, False
+    found = spreads(results, main, list(dict.fromkeys(results.runs["variant"]))).dropna(subset=["training_sd", "error"])
+    if found.empty:
+        return None
+    origin = f"trainings-{main.slug}.csv"
+    sentence = (
+        "The cells that a typical method found scatter by ",
+        facts.number("median sd over trainings", found["training_sd"].median(), origin, ".2f"),
+        " points (sd) from one training to the next, which leaves an error of ",
+        facts.number("median error by training", found["error"].median(), origin, ".2f"),
+        " points in its mean on ", Name(main.label), ". More seeds that find the same cells do not make it smaller.",
+    )  # fmt: skip
+    return title, sentence, False
 
 
 def _constant(facts: Facts, results: Results, board: Board) -> Limit | None:

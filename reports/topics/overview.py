@@ -85,14 +85,9 @@ def _lead(facts: Facts, results: Results, board: Board, table: pd.DataFrame) -> 
         "under the protocol ", protocol, ", on the space of ", Name("NAS-Bench-201"), " with ",
         facts.number("cells of the space", results.cell_count, "provenance.csv"), " cells. ",
         "A variant is judged by the cells it returns: by the accuracy that each reaches when it is trained alone, "
-        "looked up in ", Name(_truth_name(results)), ". A search never sees these accuracies.",
+        "looked up in ", Name(results.truth_name), ". A search never sees these accuracies.",
     )  # fmt: skip
     return parts
-
-
-def _truth_name(results: Results) -> str:
-    source = results.truth_source
-    return str(source["file"] if source["source"] == "table" else source["source"])
 
 
 def _s(count: int) -> str:

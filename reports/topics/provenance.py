@@ -12,6 +12,8 @@ def section(results: Results) -> Section:
     """Return the sources, checksums and versions that the report rests on."""
     source = results.truth_source
     pairs = [
+        ("truth table", plain(source["table"] or "not known")),
+        ("told by", plain(source["told_by"] or "nothing: it was imported by an earlier version")),
         ("truth source", plain(source["source"])),
         ("truth file", plain(source["file"])),
         ("truth SHA-256", plain(source["sha256"])),

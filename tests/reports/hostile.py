@@ -11,7 +11,17 @@ from harness.search.variant import Variant
 from harness.settings.protocol import Board
 
 PLACES = (
-    *("variant", "protocol", "data path", "split file", "reason", "processor", "truth file", "truth source"),
+    *(
+        "variant",
+        "protocol",
+        "data path",
+        "split file",
+        "reason",
+        "processor",
+        "truth file",
+        "truth source",
+        "truth table",
+    ),
     *("hardware", "version", "revision", "unknown setting", "message of MLflow"),
     *("citation", "axis", "departure", "first line", "setting", "meaning"),
 )
@@ -44,7 +54,7 @@ Foreign.__doc__ = hostile("first line")
 
 def poisoned(board: Board, results: Path) -> Board:
     """Put hostile texts into the results, and return the board with hostile texts in its params."""
-    _change(results / "truth.json", {"file": hostile("truth file"), "source": hostile("truth source")})
+    _change(results / "truth.json", {name: hostile(f"truth {name}") for name in ("file", "source", "table")})
     facts = {"hardware": hostile("hardware"), "git_revision": hostile("revision")}
     _change(results / "provenance.json", facts | {"versions": {"torch": hostile("version")}})
     runs = pd.read_parquet(results / "runs.parquet")

@@ -37,7 +37,8 @@ from harness.space.cell import all_cells as every_cell
 from harness.space.collapse import collapse_table
 from harness.space.one_shot_cells import ONE_SHOT_CELLS
 from harness.statistics.rank_correlation import rank_correlation_table
-from harness.truth.columns import rank
+from harness.statistics.training_noise import errors_of_means
+from harness.truth.columns import SPREADS, rank, spread_key
 from harness.truth.sources import import_analog_nasbench
 
 SCALES = {"cifar10": 1.0, "cifar10-valid": 1.0, "cifar100": 0.77, "ImageNet16-120": 0.49}
@@ -84,11 +85,14 @@ class Simulation:
     lost: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
     """(variant, seed) to (status, reason)."""
     protocol: str = "quick"
+    trainings: int = 0
+    """How often each cell was trained; 0: only means are known."""
 
     def write(self, folder: Path) -> Board:
         """Write the folder and return the board that belongs to it."""
         folder.mkdir(parents=True, exist_ok=True)
         truth = truth_table(self.columns)
+        noise = spread_table(truth, self.trainings)
         runs, epochs, alpha = [], [], []
         for number, variant in enumerate([*self.searches, *self.baselines]):
             for seed in self.seeds:
@@ -96,7 +100,7 @@ class Simulation:
                 runs.append(run)
                 epochs.append(run_epochs)
                 alpha.append(run_alpha)
-        _frame(runs, list(runs[0])).to_parquet(folder / "runs.parquet")
+        _frame(runs, list(runs[0])).join(noise, on="cell").to_parquet(folder / "runs.parquet")
         epoch_table = _concat(epochs, _epoch_columns(self.columns))
         if epoch_table.empty:
             counts = [f"count_{operation}" for operation in OPERATIONS]
@@ -107,12 +111,15 @@ class Simulation:
         one_shot = _one_shot(epoch_table, truth)
         one_shot.to_parquet(folder / "one_shot.parquet")
         rank_correlation_table(one_shot, list(self.columns)).to_parquet(folder / "rank_correlation.parquet")
-        _space(truth).to_parquet(folder / "space.parquet")
+        _space(truth).join(noise, on="cell").to_parquet(folder / "space.parquet")
         _concat(alpha).to_parquet(folder / "alpha.parquet")
         derived = derived_cells(runs)
         derived.to_parquet(folder / "derived.parquet")
         derived[derived["rule"] == "argmax"].drop(columns="rule").assign(count=20).to_parquet(folder / "draws.parquet")
-        landmarks(truth).to_parquet(folder / "landmarks.parquet")
+        marks = landmarks(truth).join(noise, on="cell")
+        marks.to_parquet(folder / "landmarks.parquet")
+        cells = {*marks["cell"], *(run["cell"] for run in runs if run["cell"])}
+        single_trainings(truth, sorted(cells), self.trainings).to_parquet(folder / "trainings.parquet")
         (folder / "truth.json").write_text(json.dumps(truth_facts(truth)))
         (folder / "provenance.json").write_text(json.dumps(self._provenance()))
         return self.board()
@@ -199,6 +206,39 @@ def truth_table(columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
+def _deviations(cell: str, column: str, trainings: int) -> np.ndarray:
+    """How far made-up trainings of a cell lie from their mean, points, [trainings]: some 0.2, of the skip cell 8."""
+    generator = np.random.default_rng([Cell.from_string(cell).index, len(column)])
+    drawn = generator.normal(0, 8.0 if cell == str(ALL_SKIP) else 0.2, trainings)
+    return drawn - drawn.mean()
+
+
+def spread_table(truth: pd.DataFrame, trainings: int) -> pd.DataFrame:
+    """Return what the look-up stage says of trainings: index cell string, `SPREADS` of each truth column."""
+    table = pd.DataFrame(index=truth.index)
+    for column in truth:
+        names = [spread_key(name, str(column)) for name in SPREADS]
+        if trainings:
+            sds = np.array([_deviations(cell, str(column), trainings).std(ddof=1) for cell in truth.index])
+            counts = np.full(len(truth), float(trainings))
+            values = [counts, sds, *errors_of_means(truth[column].to_numpy(), sds, counts)]
+        else:
+            values = [np.full(len(truth), np.nan)] * len(SPREADS)
+        table[names] = np.transpose(values)
+    return table
+
+
+def single_trainings(truth: pd.DataFrame, cells: list[str], trainings: int) -> pd.DataFrame:
+    """Return the made-up trainings of some cells, as the look-up stage lists them."""
+    rows = [
+        (column, Cell.from_string(cell).index, number, 777 + 111 * (number - 1), truth.at[cell, column] + deviation)
+        for column in truth
+        for cell in cells
+        for number, deviation in enumerate(_deviations(cell, str(column), trainings), start=1)
+    ]
+    return pd.DataFrame(rows, columns=["column", "cell_index", "trial", "training_seed", "accuracy"])
+
+
 @cache
 def embedded_accuracies() -> np.ndarray:
     """Return the accuracy of every cell in its official order, percent."""
@@ -240,7 +280,8 @@ def truth_facts(truth: pd.DataFrame) -> dict[str, Any]:
     wanted = [f"{label} {split}" for label in LABELS.values() for split in ("valid", "test")]
     missing = [label for label in wanted if label not in {column["label"] for column in columns.values()}]
     return {
-        "source": "simulated", "file": "means.parquet", "sha256": "ab" * 32, "cells": len(truth),
+        "source": "simulated", "table": None, "told_by": None, "file": "means.parquet", "sha256": "ab" * 32,
+        "cells": len(truth),
         "columns": columns, "missing_columns": missing,
     }  # fmt: skip
 

@@ -89,6 +89,7 @@ BOARDS: dict[str, dict] = {
     "baselines only": {"searches": {}},
     "no baselines": {"baselines": ()},
     "all lost": {"seeds": (0,), "lost": {(name, 0): ("missing", None) for name in ("darts", "gdas", "drnas")}},
+    "trained three times": {"trainings": 3},
     "six columns": {"columns": tuple(f"truth/{name}/{split}" for name in ("cifar10", "cifar100", "ImageNet16-120")
                                      for split in ("valid", "test"))},
 }  # fmt: skip
@@ -119,7 +120,7 @@ def test_a_number_without_an_origin_is_found() -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Overview]:
     folder = tmp_path_factory.mktemp("overview")
     lost = {("darts", 0): ("failed", "out of memory"), ("gdas", 1): ("diverged", "loss is nan")}
-    board = Simulation(lost=lost, epochs=3, evaluations=5).write(folder / "results")
+    board = Simulation(lost=lost, epochs=3, evaluations=5, trainings=3).write(folder / "results")
     page = build_report(folder / "results", board, folder / "report")
     return page.parent, overview_of(load_results(folder / "results"), board)
 
@@ -134,6 +135,8 @@ class Tables:
         )
         path = report / "tables" / "versus-reference-cifar10-test.csv"
         self.versus = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["verdict"])
+        spread = pd.read_csv(report / "tables" / "trainings-cifar10-test.csv")
+        self.trained = spread[spread["kind"] != "landmark"]
         self.finished = self.runs[self.runs["status"].isin(FINISHED)]
         self.searches = self.finished[self.finished["kind"] == "search"]
         self.means = self.searches.groupby("variant")[TEST].mean().sort_values(ascending=False)
@@ -207,6 +210,8 @@ QUANTITIES: dict[str, Recompute] = {
     "median n of the search variants": lambda t, v: int(t.n),
     "smallest difference that is found": lambda t, v: detectable_difference(t.sd, int(t.n)),
     "share overlooked": lambda t, v: 20,
+    "median sd over trainings": lambda t, v: t.trained["training_sd"].median(),
+    "median error by training": lambda t, v: t.trained["error"].median(),
     "variants with one cell for all seeds": lambda t, v: int(
         (t.finished.groupby("variant")["canonical"].agg(["count", "nunique"]).query("count > 1")["nunique"] == 1).sum()
     ),
@@ -286,6 +291,11 @@ def test_a_board_of_the_published_size_is_not_called_small(simulated: tuple[Resu
     published = board.model_copy(update={"protocols": {board.protocol: large}})
     others = {limit.title for limit in overview_of(results, published).limits}
     assert titles - others == {"A small study, not the published setting"}
+
+
+def test_means_alone_are_told_as_a_limit(simulated: tuple[Results, Board]) -> None:
+    told = text(found(overview_of(*simulated), "Cells that were trained a few times").text)
+    assert told.startswith("The truth source has only means over trainings on CIFAR-10 test: how far a cell scatters")
 
 
 def test_two_facts_of_one_name_must_agree() -> None:
