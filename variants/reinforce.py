@@ -28,6 +28,7 @@ class Reinforce(Baseline):
     axis = "multi-trial, policy gradient"
     strategy = "reinforcement learning"
     departures = (
+        *Baseline.departures,
         "The policy is one table of logits, as in NAS-Bench-201 (Dong and Yang 2020), not a recurrent controller.",
         "The default learning rate is 0.01, that of NATS-Bench (Dong et al. 2021); at 0.5 the policy settles on a cell "
         "too early.",

@@ -356,7 +356,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
         UserError: bad settings, missing truth, or another process at the same run.
     """
     method = registry.baseline(name)
-    settings = registry.settings_of(board, name)
+    settings: Any = registry.settings_of(board, name)
     truth = Truth.read(TRUTH_FILE)
     identity = fingerprint(board, name, seed)
     with run_lock(name, seed):
@@ -365,7 +365,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             return finished
         check_place_of_folder(run_folder(name, seed))
         started = time.perf_counter()
-        signal = baseline.search_signal(truth)
+        signal = baseline.search_signal(truth, settings.signal)
         rows = baseline.run_baseline(method, settings, seed, signal)
         answer = str(rows["cell"].iloc[-1])
         content = Record(

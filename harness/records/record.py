@@ -84,7 +84,7 @@ EPOCH_COLUMNS = {
     "gradient_norm": "mean L2 norm of the weights' gradient before clipping",
     "clipped_share": "share of the weight steps whose gradient was clipped",
     "signal": "baselines: what the search saw of the evaluated cell, percent",
-    "cost_seconds": "baselines: training time charged so far, seconds",
+    "cost_seconds": "baselines: time charged so far for training and validation, seconds",
     "seconds": "wall time of the epoch, without its diagnostics",
     "diagnostics_seconds": "wall time of the epoch's diagnostics",
     "peak_memory_bytes": "largest memory use so far: of the device on CUDA, of the process elsewhere",

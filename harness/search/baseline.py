@@ -1,11 +1,13 @@
 """Multi-trial search on the truth table: the baselines that every differentiable method must beat.
 
 A baseline proposes a cell, is told its score, and proposes the next. The score is the accuracy after a short
-training, as in NAS-Bench-201 (Dong and Yang 2020, section 5): 12-epoch validation where the table has it.
+training, as in NAS-Bench-201 (Dong and Yang 2020, section 5): 12-epoch validation where the table has it. Who trains
+a cell sees that training, not the mean of several, and waits for its validation too.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,10 @@ from harness.settings.protocol import Settings as BaseSettings
 from harness.settings.strategy import Strategy
 from harness.space.cell import CELL_COUNT, Cell
 from harness.truth.table import Column, Truth
-from harness.truth.training_time import MODEL_EPOCHS, model_seconds
+from harness.truth.training_time import MODEL_EPOCHS, model_evaluation_seconds, model_seconds
+
+SignalKind = Literal["trial", "mean"]
+"""What an evaluation sees of a cell: one of its trainings, or the mean over them."""
 
 
 class Baseline:
@@ -31,7 +36,11 @@ class Baseline:
     """What kind of search it is, in a few words."""
     strategy: ClassVar[Strategy]
     """What moves its choice of a cell."""
-    departures: ClassVar[tuple[str, ...]] = ()
+    departures: ClassVar[tuple[str, ...]] = (
+        "A table without single trainings shows its means, and one without times is charged by a model; the run's "
+        "notes say so.",
+    )
+    """What differs from the benchmark's own search; a method adds its own to these."""
 
     class Settings(BaseSettings):
         """What all baselines share."""
@@ -39,8 +48,11 @@ class Baseline:
         evaluations: int = Field(default=100, ge=1)
         """Cells trained and scored; about what NAS-Bench-201's budget of 12,000 s bought."""
         seconds: float | None = Field(default=None, gt=0)
-        """Budget of simulated training time, which replaces `evaluations`: the training that crosses it is the last
-        (NAS-Bench-201: 12,000); null to count evaluations."""
+        """Budget of simulated training and validation time, which replaces `evaluations`: the training that crosses it
+        is the last (NAS-Bench-201: 12,000); null to count evaluations."""
+        signal: SignalKind = "trial"
+        """What an evaluation sees and pays: one of the cell's trainings, drawn anew each time, as NATS-Bench simulates
+        it; or their mean. A table without single trainings has means only, and `trial` sees those."""
 
     def __init__(self, settings: Any, random: np.random.Generator):
         self.settings = settings
@@ -56,14 +68,24 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Signal:
-    """What a baseline sees of a cell and pays for it, by official index."""
+    """What baselines may see of every cell and pay for it, by official index."""
 
     scores: NDArray[np.float64]
-    """Percent, [15625]."""
+    """Percent, [trials, 15625]; a cell with less trials has NaN behind its own."""
     seconds: NDArray[np.float64]
-    """Training time charged, [15625]."""
+    """Charged for each of them, of the same shape."""
     notes: tuple[str, ...]
     """What a reader must know about both."""
+
+    @cached_property
+    def trials(self) -> NDArray[np.int64]:
+        """How many trials each cell has, [15625]."""
+        return np.isfinite(self.scores).sum(axis=0)
+
+    def evaluate(self, cell: Cell, random: np.random.Generator) -> tuple[float, float]:
+        """Return score (percent) and charge (seconds) of one trial of the cell, drawn uniformly from those it has."""
+        trial = random.integers(self.trials[cell.index])
+        return float(self.scores[trial, cell.index]), float(self.seconds[trial, cell.index])
 
 
 PREFERRED_SIGNALS = (
@@ -73,7 +95,7 @@ PREFERRED_SIGNALS = (
 )
 
 
-def search_signal(truth: Truth) -> Signal:
+def search_signal(truth: Truth, kind: SignalKind) -> Signal:
     """Return the cheapest honest signal that the table offers.
 
     12-epoch validation on CIFAR-10, then its 12-epoch test, then whatever the first column of the table is: then the
@@ -85,25 +107,46 @@ def search_signal(truth: Truth) -> Signal:
     """
     present = truth.columns()
     column = next((column for column in PREFERRED_SIGNALS if column in present), present[0])
-    cells = np.arange(CELL_COUNT)
-    scores = truth.accuracy(cells, **column._asdict())
-    unknown = int(np.isnan(scores).sum())
+    rows = truth.trials(np.arange(CELL_COUNT), **column._asdict())
+    unknown = CELL_COUNT - rows["cell"].nunique()
     if unknown:
         raise UserError(
             f"the true accuracies lack {column} of {unknown:,} cells: a baseline may propose any, so it needs them all"
         )
-    seconds, source = _charged_seconds(truth, column)
-    return Signal(scores, seconds, notes=(f"searched by the truth table's {column}{_warning(column)}", source))
+    single = bool(rows["training_seed"].notna().any() or rows["cell"].duplicated().any())
+    if kind == "mean":
+        rows = rows.groupby("cell", as_index=False)[["accuracy", "seconds", "evaluation_seconds"]].mean()
+    modelled = model_seconds(column.data_set, column.epochs), model_evaluation_seconds(column.data_set, column.split)
+    training, of_training = _charged(rows, "seconds", "training times", modelled[0])
+    evaluation, of_evaluation = _charged(rows, "evaluation_seconds", "evaluation times", modelled[1])
+    searched = f"searched by the truth table's {column}{_warning(column)}"
+    notes = (searched, _seen(kind, single), of_training, of_evaluation)
+    return Signal(_by_trial(rows, rows["accuracy"]), _by_trial(rows, training + evaluation), notes)
 
 
-def _charged_seconds(truth: Truth, column: Column) -> tuple[NDArray[np.float64], str]:
-    known = truth.seconds(np.arange(CELL_COUNT), data_set=column.data_set, epochs=column.epochs)
-    lacking = np.isnan(known)
+def _by_trial(rows: pd.DataFrame, values: pd.Series) -> NDArray[np.float64]:
+    number = rows.groupby("cell").cumcount().to_numpy()
+    found = np.full((number.max() + 1, CELL_COUNT), np.nan)
+    found[number, rows["cell"].to_numpy()] = values.to_numpy()
+    return found
+
+
+def _seen(kind: SignalKind, single: bool) -> str:
+    if not single:
+        return "each score is the mean over a cell's trainings, the table has no single ones"
+    if kind == "mean":
+        return "each score is the mean over a cell's trainings, and each is charged as one"
+    return "each score is that of one of a cell's trainings, drawn anew for each evaluation"
+
+
+def _charged(rows: pd.DataFrame, name: str, what: str, modelled: NDArray[np.float64]) -> tuple[pd.Series, str]:
+    """Return a time of each row, the modelled one [15625] where the table has none, and where they come from."""
+    lacking = rows[name].isna()
     if not lacking.any():
-        return known, "charged the table's training times"
-    modelled = model_seconds(column.data_set, column.epochs)
-    which = "training times" if lacking.all() else f"the training times of {int(lacking.sum()):,} cells"
-    return np.where(lacking, modelled, known), f"{which} modelled from the counts of operations, the table has none"
+        return rows[name], f"charged the table's {what}"
+    which = what if lacking.all() else f"the {what} of {rows.loc[lacking, 'cell'].nunique():,} cells"
+    filled = rows[name].where(~lacking, modelled[rows["cell"].to_numpy()])
+    return filled, f"{which} modelled from the counts of operations, the table has none"
 
 
 def _warning(column: Column) -> str:
@@ -116,17 +159,18 @@ def _warning(column: Column) -> str:
 def run_baseline(method: type[Baseline], settings: Any, seed: int, signal: Signal) -> pd.DataFrame:
     """Search until the budget is spent; return a row an evaluation, as in epochs.parquet.
 
-    `cell` is the best so far by the signal: the answer at that point.
+    `cell` is the best so far by the signal: the answer at that point. Which trial an evaluation sees is drawn from a
+    stream of its own, so that proposals are the same whatever the table holds of a cell.
     """
     search = method(settings, stream(seed, f"baseline/{method.name}"))
+    trials = stream(seed, f"baseline/{method.name}/trials")
     best, best_score, cost = "", -np.inf, 0.0
     rows: list[dict[str, Any]] = []
     while cost < settings.seconds if settings.seconds is not None else len(rows) < settings.evaluations:
         cell = search.propose()
-        index = cell.index
-        score = float(signal.scores[index])
+        score, seconds = signal.evaluate(cell, trials)
         search.observe(cell, score)
-        cost += float(signal.seconds[index])
+        cost += seconds
         if score > best_score:
             best, best_score = str(cell), score
         rows.append({"epoch": len(rows) + 1, "cell": best, "signal": score, "cost_seconds": cost})

@@ -33,7 +33,7 @@ from harness.testing.searches import tiny_search
 BATCH_SIZE = 8
 """Small, for 15 steps in the 3 epochs, so that what acts only every few steps acts here too."""
 
-SIGNAL = Signal(np.random.default_rng(0).uniform(10, 90, CELL_COUNT), np.full(CELL_COUNT, 100.0), notes=())
+SIGNAL = Signal(np.random.default_rng(0).uniform(10, 90, (1, CELL_COUNT)), np.full((1, CELL_COUNT), 100.0), notes=())
 
 STREAMS = "draw random numbers from moment.stream(purpose) only"
 
@@ -210,7 +210,7 @@ class Conformance:
         seen = set(np.round(rows["signal"], 9)) <= set(np.round(SIGNAL.scores, 9))
         want(seen, baseline, "every score is one of the table")
         answers = [Cell.from_string(cell) for cell in rows["cell"]]
-        best = [SIGNAL.scores[cell.index] for cell in answers] == rows["signal"].cummax().tolist()
+        best = [SIGNAL.scores[0, cell.index] for cell in answers] == rows["signal"].cummax().tolist()
         want(best, baseline, "the answer is the best cell that was seen so far")
 
 

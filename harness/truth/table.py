@@ -59,6 +59,7 @@ SCHEMA = pa.schema(
         pa.field("accuracy", pa.float64(), nullable=False),  # percent, after the last epoch
         ("loss", pa.float64()),  # cross-entropy on the split, nats
         ("seconds", pa.float64()),  # of the whole training
+        ("evaluation_seconds", pa.float64()),  # of one evaluation on the split
         pa.field("parameters", pa.int64(), nullable=False),  # trainable weights
         pa.field("flops", pa.int64(), nullable=False),  # multiply-adds of one image
         ("latency", pa.float64()),  # seconds, as measured by the source
@@ -74,9 +75,9 @@ _CHECKSUM_KEY = b"dartsboard_truth_sha256"
 
 SCHEMA_VERSION = 3
 READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
-"""Version 1 had no checksum of the provenance, and did not state its version; versions 1 and 2 numbered no trials and
-did not name the table."""
-_WITHOUT_TRIALS = SCHEMA.remove(SCHEMA.get_field_index("trial"))
+"""Version 1 had no checksum of the provenance, and did not state its version; versions 1 and 2 numbered no trials, timed no
+evaluations and did not name the table."""
+_EARLIER = pa.schema([field for field in SCHEMA if field.name not in ("trial", "evaluation_seconds")])
 _AGAIN = "make it again with `dvc repro truth`"
 MOST_ROWS = 5_000_000
 """Rows of a table; NATS-Bench's has 0.4 million."""
@@ -214,16 +215,18 @@ class Truth:
     def trials(
         self, cells: Iterable[Cell | int] | NDArray[np.integer], *, data_set: str, split: str, epochs: int | None
     ) -> pd.DataFrame:
-        """Return the trainings of these cells: cell, trial, training_seed, accuracy, loss, seconds, latency.
+        """Return the trainings of these cells.
 
-        A row without a trial is a mean over trainings, of which the source tells no more.
+        Columns: cell, trial, training_seed, accuracy, loss, seconds, evaluation_seconds, latency. A row without a trial
+        is a mean over trainings, of which the source tells no more.
 
         Raises:
             UserError: the table lacks this combination, or an index is out of range.
         """
         rows = self._rows(Column(data_set, split, epochs))
         wanted = rows["cell"].isin(cell_indices(cells))
-        return rows.loc[wanted, ["cell", "trial", "training_seed", "accuracy", "loss", "seconds", "latency"]]
+        measured = ["accuracy", "loss", "seconds", "evaluation_seconds", "latency"]
+        return rows.loc[wanted, ["cell", "trial", "training_seed", *measured]]
 
     def spread(
         self, *, data_set: str, split: str, epochs: int | None
@@ -280,7 +283,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, Provenance]:
         if _METADATA_KEY not in metadata:
             raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
         provenance = _provenance(path, metadata)
-        fits = any(map(file.schema_arrow.equals, (SCHEMA, _WITHOUT_TRIALS)))
+        fits = any(map(file.schema_arrow.equals, (SCHEMA, _EARLIER)))
         if not fits or file.metadata.num_rows > MOST_ROWS:
             raise UserError(f"{path} is no table of true accuracies: {_AGAIN}")
         table = file.read(use_threads=False)
@@ -329,6 +332,8 @@ def cell_indices(cells: Iterable[Cell | int] | NDArray[np.integer]) -> NDArray[n
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with the columns, types and row order of the schema; trials without numbers get them."""
     types = {pa.int64(): "int64", pa.int32(): "Int32", pa.string(): "str", pa.float64(): "float64"}
+    if "evaluation_seconds" not in frame:
+        frame = frame.assign(evaluation_seconds=np.nan)
     given = [field for field in SCHEMA if field.name != "trial" or "trial" in frame]
     typed = frame.reset_index(drop=True)[[field.name for field in given]]
     typed = typed.astype({field.name: types[field.type] for field in given})

@@ -88,8 +88,8 @@ def _caption(columns: list[TruthColumn]) -> str:
         f"column and for the choice of the best by these runs, have p ≥ {LEVEL} or no pair, or the gap is below the "
         f"noise floor in points ({known}). "
         f"{false_rates.of_boards(false_rates.BEST)} "
-        "Cost: wall time of a search; for multi-trial methods the training time charged for the cells they evaluated, "
-        "by the truth table or, where it has no times, by a model. No search: fixed cells, and the mean of all cells."
+        "Cost: wall time of a search; for multi-trial methods the time charged for training and validating cells, by "
+        "the truth table or, where it has no times, by a model. No search: fixed cells, and the mean of all cells."
     )
 
 

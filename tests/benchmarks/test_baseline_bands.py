@@ -1,11 +1,21 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import baseline_bands
-from benchmarks.baseline_bands import TABLE, compare, main, read_table
+from benchmarks.baseline_bands import (
+    SIGNAL_COLUMN,
+    TABLE,
+    TRIAL_SD,
+    compare,
+    cost_of_a_trial,
+    main,
+    read_table,
+    trial_signal,
+)
 from tests.benchmarks.pages import quick_page
 
 RUNS = 40
@@ -28,6 +38,19 @@ def test_the_order_that_the_literature_reports(rows: pd.DataFrame) -> None:
     at_100 = rows[(rows["evaluations"] == 100) & (rows["data set"] == "CIFAR-10")].set_index("baseline")["mean"]
     assert at_100["regularized-evolution"] > at_100["random-search"] + 0.1
     assert at_100["reinforce lr=0.5"] < at_100["reinforce"] - 0.3
+
+
+def test_made_up_trials_have_the_means_of_the_table_and_the_spread_of_the_benchmark(reference_data: Path) -> None:
+    table = read_table(reference_data / TABLE)
+    drawn = trial_signal(table).scores
+    assert drawn.mean(axis=0) == pytest.approx(table[SIGNAL_COLUMN].to_numpy())
+    assert drawn.std(axis=0, ddof=1).mean() == pytest.approx(TRIAL_SD * (2 / np.pi) ** 0.5, rel=0.02)
+
+
+def test_seeing_one_training_costs_accuracy(reference_data: Path) -> None:
+    found = cost_of_a_trial(read_table(reference_data / TABLE), RUNS).set_index("baseline")
+    assert (found["difference"] < 0.1).all()
+    assert found["difference"].mean() < 0
 
 
 def test_the_page_says_how_it_was_made(reference_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

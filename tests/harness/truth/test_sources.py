@@ -92,6 +92,7 @@ def assert_equals_api(truth: Truth, api: Any, indices: list[int]) -> None:
                     for trial in trials.itertuples():
                         one = api.get_more_info(index, data_set, hp=str(epochs), is_random=int(trial.training_seed))
                         assert trial.accuracy == one[f"{split}-accuracy"]
+                        assert trial.evaluation_seconds == pytest.approx(one[f"{split}-per-time"], rel=1e-12)
                         compared += 1
     assert compared > 50
 

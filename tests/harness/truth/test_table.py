@@ -312,11 +312,14 @@ class TestVersions:
         pd.testing.assert_frame_equal(Truth.read(path).frame, small.frame)
 
     @pytest.mark.parametrize("version", [1, 2])
-    def test_a_table_without_numbered_trials_is_read_and_has_them(self, path: Path, small: Truth, version: int) -> None:
-        table = pq.read_table(path).drop_columns("trial")
+    def test_a_table_without_trials_and_times_of_evaluations_is_read(
+        self, path: Path, small: Truth, version: int
+    ) -> None:
+        table = pq.read_table(path).drop_columns(["trial", "evaluation_seconds"])
         metadata = stating(schema_version=version, table=None, told_by=None)(table.schema.metadata)
         pq.write_table(table.replace_schema_metadata(metadata), path)
         read = Truth.read(path)
+        assert read.frame["evaluation_seconds"].isna().all()
         pd.testing.assert_frame_equal(read.frame, small.frame)
         assert read.trials([3], **C10)["trial"].tolist() == [1, 2]
         assert (read.provenance.table, read.provenance.name) == (None, "small.csv")
