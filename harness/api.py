@@ -7,10 +7,27 @@ Everything else below `harness` may move between two versions. Built-in methods 
 from harness.base.errors import UserError
 from harness.base.named_tensors import Tensors, constant, gradient
 from harness.base.streams import stream
-from harness.estimators.hypergradient import Loss, first_order, mixed_product, neumann, unrolled, zeroth_order
+from harness.estimators.hypergradient import (
+    Loss,
+    along_direction,
+    first_order,
+    mixed_product,
+    moving_gradient,
+    neumann,
+    unrolled,
+    zeroth_order,
+)
+from harness.estimators.tangent import SgdTangent
 from harness.images.batches import Batch, SearchData
 from harness.networks.net2wider import widen
-from harness.networks.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, nonzero_operations
+from harness.networks.supernet import (
+    EVERY_OPERATION,
+    Controls,
+    Supernet,
+    SupernetSpec,
+    nonzero_operations,
+    twice_differentiable,
+)
 from harness.search.baseline import Baseline
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
 from harness.search.operation_strength import best_of_k, operation_strength, removal_effect
@@ -72,6 +89,7 @@ __all__ = [  # noqa: RUF022 (by topic)
     "EVERY_OPERATION",
     "nonzero_operations",
     "Supernet",
+    "twice_differentiable",
     "widen",
     # Estimators of the alpha gradient
     "Loss",
@@ -80,6 +98,9 @@ __all__ = [  # noqa: RUF022 (by topic)
     "mixed_product",
     "neumann",
     "zeroth_order",
+    "along_direction",
+    "moving_gradient",
+    "SgdTangent",
     # Relaxations
     "sparsemax",
     "running_sums",

@@ -1,13 +1,24 @@
 """ZO-DARTS: the alpha gradient along a random direction, from a twin network trained beside the search."""
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import AlphaSettings, Architecture, Phase, StepView, Variant, zeroth_order
+from harness.api import (
+    AlphaSettings,
+    Architecture,
+    Phase,
+    SgdTangent,
+    StepView,
+    Variant,
+    along_direction,
+    moving_gradient,
+    twice_differentiable,
+    zeroth_order,
+)
 
 
 class Twin:
@@ -39,6 +50,12 @@ class Twin:
         self.optimizer.step()
         self.steps += 1
 
+    def gradient(self, step: StepView) -> Architecture:
+        """Return G by the difference of the weights."""
+        return zeroth_order(
+            step.valid_loss, step.weights, self.weights, step.architecture, direction=self.direction, mu=self.mu
+        )
+
     def state(self) -> dict[str, Any]:
         """Return plain content that `restored` takes back."""
         return {
@@ -62,11 +79,65 @@ class Twin:
         return twin
 
 
+class Tangent:
+    """The limit of a twin as mu goes to zero: the derivative of the search's weights along the direction."""
+
+    def __init__(self, step: StepView, direction: Architecture):
+        """Start where the weights do not depend on alpha yet."""
+        self.direction = direction
+        self.steps = 0
+        self.motion = SgdTangent(step.weights)
+
+    def follow(self, step: StepView) -> None:
+        """Differentiate the weight step of this batch, which is still to come."""
+        weights = step.search.protocol.weights
+        with twice_differentiable(step.search.supernet):
+            gradient, derivative = moving_gradient(
+                step.train_loss, step.weights, step.architecture, tangent=self.motion.weights, direction=self.direction
+            )
+        step.search.passes += 1  # the second differentiation costs about as much as the pass
+        self.motion.step(
+            gradient,
+            derivative,
+            lr=step.learning_rate,
+            momentum=weights.momentum,
+            nesterov=weights.nesterov,
+            weight_decay=weights.weight_decay,
+            clip=weights.clip,
+        )
+        self.steps += 1
+
+    def gradient(self, step: StepView) -> Architecture:
+        """Return G by the derivative of the weights."""
+        return along_direction(
+            step.valid_loss, step.weights, self.motion.weights, step.architecture, direction=self.direction
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return plain content that `restored` takes back."""
+        return {
+            "direction": self.direction,
+            "steps": self.steps,
+            "weights": self.motion.weights,
+            "buffers": self.motion.buffers,
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Tangent":
+        """Return the tangent of a saved state."""
+        tangent = cls.__new__(cls)
+        tangent.direction, tangent.steps = state["direction"], state["steps"]
+        tangent.motion = SgdTangent(state["weights"])
+        tangent.motion.weights, tangent.motion.buffers = state["weights"], state["buffers"]
+        return tangent
+
+
 class ZoDarts(Variant):
     """Estimate how alpha moves the trained weights by a finite difference along a random direction z.
 
     Every T weight steps G = h z, h = <dL_valid/d alpha, z> + <(w~ - w) / mu, dL_valid/dw>, where the twin weights w~
-    made the same T steps at alpha + mu z. Then a new z, and a new twin that starts from w.
+    made the same T steps at alpha + mu z. Then a new z, and a new twin that starts from w. `estimate: tangent` has the
+    exact derivative dw/d alpha z in the place of (w~ - w) / mu.
     """
 
     name = "zo-darts"
@@ -77,7 +148,8 @@ class ZoDarts(Variant):
         "frozen: in the published code its optimiser starts afresh, without Nesterov, and trains the twin's alpha too, "
         "so that the difference of the weights shows the difference of the optimisers.",
         "mu has a floor: at the start 0.005 times the norm of alpha is about 3e-5, and float32 weights that differ by "
-        "so little differ mostly by rounding.",
+        "so little differ mostly by rounding. At such a mu the twin takes other sides of ReLU's kinks than the search, "
+        "and h is mostly that, as in the published code; `estimate: tangent` is the derivative itself.",
         "Batch size, weight optimiser and number of epochs are the protocol's; the paper's are 256, 0.1 to 0.001, 50.",
         "Alpha's learning rate follows the protocol's, so that alpha has the same reach as in DARTS; the paper's 0.015 "
         "has about that reach (7) in its own batches of 256, and five times as much in batches of 64.",
@@ -89,14 +161,17 @@ class ZoDarts(Variant):
 
         steps: int = Field(default=10, ge=1)
         """T: weight steps between two steps of alpha, and the twin's length of life."""
+        estimate: Literal["twin", "tangent"] = "twin"
+        """How the motion of the weights with alpha is found: `twin`, by the difference of a second training; `tangent`,
+        by the exact derivative of the training, at one pass more a step."""
         mu_scale: float = Field(default=0.005, gt=0, le=1e3)
-        """mu over the L2 norm of alpha."""
+        """mu of a twin over the L2 norm of alpha."""
         mu_floor: float = Field(default=0.01, ge=0, le=1e3)
-        """Smallest mu."""
+        """Smallest mu of a twin."""
         alpha_lr: float | None = Field(default=None, gt=0, le=1e3)
         """Learning rate of alpha; null: T times the protocol's, for alpha moves once in T steps."""
 
-    _twin: Twin | None = None
+    _beside: Twin | Tangent | None = None
 
     def alpha_settings(self, settings: AlphaSettings) -> AlphaSettings:
         """Return the protocol's settings with the method's learning rate."""
@@ -104,34 +179,33 @@ class ZoDarts(Variant):
         return settings.model_copy(update={"lr": own.alpha_lr or own.steps * settings.lr})
 
     def before_weight_step(self, step: StepView) -> None:
-        """Draw a direction and start a twin, if there is none."""
-        if self._twin is None:
-            norm = torch.nn.utils.get_total_norm([value.detach() for value in step.architecture.values()])
-            mu = (self.settings.mu_scale * norm.double()).clamp(min=self.settings.mu_floor)
-            self._twin = Twin(step, unit_direction(step), mu)
+        """Draw a direction and start a twin or a tangent, if there is none; let it make this step."""
+        if self._beside is None:
+            self._beside = self._started(step, unit_direction(step))
+        self._beside.follow(step)
 
-    def after_weight_step(self, step: StepView) -> None:
-        """Let the twin make the same step."""
-        assert self._twin is not None
-        self._twin.follow(step)
+    def _started(self, step: StepView, direction: Architecture) -> Twin | Tangent:
+        if self.settings.estimate == "tangent":
+            return Tangent(step, direction)
+        norm = torch.nn.utils.get_total_norm([value.detach() for value in step.architecture.values()])
+        return Twin(step, direction, (self.settings.mu_scale * norm.double()).clamp(min=self.settings.mu_floor))
 
     def alpha_gradient(self, step: StepView) -> Architecture | None:
-        """Return G once the twin has made its T steps, and end the twin."""
-        twin = self._twin
-        if twin is None or twin.steps < self.settings.steps:
+        """Return G after T steps, and begin anew."""
+        beside = self._beside
+        if beside is None or beside.steps < self.settings.steps:
             return None
-        self._twin = None
-        return zeroth_order(
-            step.valid_loss, step.weights, twin.weights, step.architecture, direction=twin.direction, mu=twin.mu
-        )
+        self._beside = None
+        return beside.gradient(step)
 
     def state(self) -> dict[str, Any]:
-        """Return the twin."""
-        return {"twin": self._twin and self._twin.state()}
+        """Return the twin or the tangent."""
+        return {"beside": self._beside and self._beside.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take the twin back."""
-        self._twin = state["twin"] and Twin.restored(state["twin"])
+        """Take it back."""
+        kind = Tangent if self.settings.estimate == "tangent" else Twin
+        self._beside = state["beside"] and kind.restored(state["beside"])
 
 
 def unit_direction(step: StepView) -> Architecture:

@@ -124,14 +124,40 @@ def zeroth_order(
         direction: z, by the names of `architecture`.
         mu: how far along z the twin's alpha lies.
     """
+    tangent = {
+        name: (twin_weights[name].detach().double() - weight.detach().double()) / mu for name, weight in weights.items()
+    }
+    return along_direction(valid_loss, weights, tangent, architecture, direction=direction)
+
+
+def along_direction(
+    valid_loss: Loss, weights: Tensors, tangent: Tensors, architecture: Tensors, *, direction: Tensors
+) -> dict[str, Tensor]:
+    """Return G = h z with h = <dL_valid/d alpha, z> + <w', dL_valid/dw>, the derivative along z, summed in float64.
+
+    Args:
+        tangent: w', how the weights move with alpha along z, by the names of `weights`.
+        direction: z, by the names of `architecture`.
+    """
     valid = gradient(valid_loss(weights, architecture), _both(weights, architecture))
-    along = torch.stack([(valid[f"a/{name}"].double() * direction[name].double()).sum() for name in architecture]).sum()
-    moved = [
-        ((twin_weights[name].detach().double() - weight.detach().double()) * valid[f"w/{name}"].double()).sum()
-        for name, weight in weights.items()
-    ]
-    slope = along + torch.stack(moved).sum() / mu
+    moved = _both(tangent, direction)
+    slope = torch.stack([(valid[name].double() * moved[name].double()).sum() for name in valid]).sum()
     return {name: (slope * direction[name].double()).to(value.dtype) for name, value in architecture.items()}
+
+
+def moving_gradient(
+    train_loss: Loss, weights: Tensors, architecture: Tensors, *, tangent: Tensors, direction: Tensors
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return dL_train/dw, and its derivative where w moves along `tangent` and alpha along `direction`.
+
+    Second derivatives are symmetric, so this is the gradient in w of the slope of L_train along the two: one second
+    differentiation. Weights that the loss does not depend on are left out of both.
+    """
+    both = _both(weights, architecture)
+    slopes = _differentiable_gradient(train_loss(weights, architecture), both)
+    turning = gradient(_inner(slopes, _both(tangent, direction)), weights)
+    used = [name for name in weights if f"w/{name}" in slopes]
+    return {name: slopes[f"w/{name}"].detach() for name in used}, {name: turning[name] for name in used}
 
 
 def _differentiable_gradient(loss: Tensor, inputs: Tensors) -> dict[str, Tensor]:

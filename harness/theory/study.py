@@ -12,7 +12,7 @@ import torch
 from harness.base.files import whole_folder
 from harness.base.parquet import write_parquet
 from harness.base.processes import map_in_processes, usable_cores
-from harness.theory import bias, expressivity, supernet
+from harness.theory import bias, expressivity, supernet, zeroth_order
 from harness.theory.quadratic import Quadratic
 
 
@@ -35,6 +35,10 @@ class Sizes:
     network_terms: tuple[int, ...] = (2, 10)
     network_directions: int = 30
     """Of one set of 30 orthonormal directions, on one network."""
+    twin_directions: int = 4
+    """Of the same, on a network of a search's width."""
+    twin_mus: tuple[float, ...] = (1e-2, 1e-4, 1e-8)
+    """How far along its direction a twin's alpha lies."""
 
 
 SMALL = Sizes(
@@ -49,11 +53,13 @@ SMALL = Sizes(
     network_inner_steps=(0, 3, math.inf),
     network_terms=(2,),
     network_directions=2,
+    twin_directions=2,
+    twin_mus=(1e-2, 1e-8),
 )
 """For tests: the same files in seconds."""
 
 
-QUADRATIC, SUPERNET = "quadratic", "supernet"
+QUADRATIC, SUPERNET, TWINS = "quadratic", "supernet", "twins over mu"
 TOY_WEIGHTS, TOY_ALPHAS, TOY_COUPLING = 60, 30, 0.3
 Frames = dict[str, pd.DataFrame]
 
@@ -108,6 +114,18 @@ def _on_network(sizes: Sizes, network: int) -> Frames:
     }
 
 
+def twins(sizes: Sizes) -> Frames:
+    """Measure how near a twin must stand."""
+    problem = supernet.SupernetProblem(
+        0,
+        channels=zeroth_order.CHANNELS,
+        alpha_sd=zeroth_order.ALPHA_SD,
+        pretraining=zeroth_order.PRETRAINING,
+    )
+    directions = bias.orthonormal_directions(problem.alpha.numel(), sets=1)[: sizes.twin_directions]
+    return {"twins": zeroth_order.slopes_over_mu(problem, directions, sizes.twin_mus)}
+
+
 def setup(sizes: Sizes) -> Frames:
     """List the constants of the measurements, so that a reader of the numbers has them."""
     limits, nets = expressivity, supernet
@@ -126,6 +144,15 @@ def setup(sizes: Sizes) -> Frames:
         (QUADRATIC, "sets of orthonormal directions"): sizes.direction_sets,
         ("zeroth order", "steps of a twin"): bias.TWIN_STEPS,
         ("zeroth order", "mu"): bias.MU,
+        (TWINS, "channels of the first stage"): zeroth_order.CHANNELS,
+        (TWINS, "images of each half"): 10 * nets.IMAGES_PER_CLASS,
+        (TWINS, "sd of alpha"): zeroth_order.ALPHA_SD,
+        (TWINS, "steps before the start"): zeroth_order.PRETRAINING,
+        (TWINS, "steps of a twin"): zeroth_order.STEPS,
+        (TWINS, "learning rate"): nets.PRETRAINING_LR,
+        (TWINS, "momentum"): zeroth_order.MOMENTUM,
+        (TWINS, "weight decay"): nets.WEIGHT_DECAY,
+        (TWINS, "directions"): sizes.twin_directions,
         (SUPERNET, "networks"): sizes.networks,
         (SUPERNET, "channels of the first stage"): nets.CHANNELS,
         (SUPERNET, "images of each half"): 10 * nets.IMAGES_PER_CLASS,
@@ -141,7 +168,7 @@ def setup(sizes: Sizes) -> Frames:
     return {"setup": pd.DataFrame(rows, columns=["part", "quantity", "value"])}
 
 
-PARTS: tuple[Callable[[Sizes], Frames], ...] = (setup, limits_of_cells, gradients)
+PARTS: tuple[Callable[[Sizes], Frames], ...] = (setup, limits_of_cells, gradients, twins)
 
 
 def write_theory(folder: Path, sizes: Sizes) -> None:

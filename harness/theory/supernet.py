@@ -61,21 +61,28 @@ class SupernetProblem:
     L_train = cross-entropy + decay / 2 |w|^2 + damping / 2 |w - start|^2; L_valid = cross-entropy.
     """
 
-    def __init__(self, seed: int, damping: float = DAMPING):
-        """Draw network, images and alpha by the seed and train the weights for a short while."""
+    def __init__(
+        self,
+        seed: int,
+        damping: float = DAMPING,
+        channels: int = CHANNELS,
+        alpha_sd: float = ALPHA_SD,
+        pretraining: int | None = None,
+    ):
+        """Draw network, images and alpha by the seed and train the weights; `pretraining` None is `PRETRAINING`."""
         self.damping = damping
         self._smooth = True
-        train, valid, shape = digit_halves(seed, IMAGES_PER_CLASS)
+        train, valid, shape = digit_halves(seed, IMAGES_PER_CLASS, channels)
         self._halves = {"train": train, "valid": valid}
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(torch_seed(seed, "theory/weights"))
             self._net = Supernet(SupernetSpec(shape)).double()
         self._shapes = {name: weight.shape for name, weight in self._net.named_parameters()}
         drawn = stream(seed, "theory/alpha").standard_normal((len(EDGES), len(OPERATIONS)))
-        self.alpha = ALPHA_SD * torch.from_numpy(drawn)
+        self.alpha = alpha_sd * torch.from_numpy(drawn)
         initial = torch.cat([weight.detach().flatten() for weight in self._net.parameters()])
         self.start = initial
-        self.start = self._pretrained(initial)
+        self.start = self._pretrained(initial, PRETRAINING if pretraining is None else pretraining)
 
     def with_relu(self) -> "SupernetProblem":
         """Return the problem with the network's own activations, and the same start."""
@@ -139,10 +146,10 @@ class SupernetProblem:
         solver.step(evaluate)
         return w.detach()
 
-    def _pretrained(self, weights: Tensor) -> Tensor:
+    def _pretrained(self, weights: Tensor, steps: int) -> Tensor:
         w = weights.clone().requires_grad_()
         optimizer = torch.optim.SGD([w], lr=PRETRAINING_LR, momentum=0.9, weight_decay=WEIGHT_DECAY)
-        for _ in range(PRETRAINING):
+        for _ in range(steps):
             optimizer.zero_grad()
             self.cross_entropy("train", {"w": w}, {"alpha": self.alpha}).backward()
             optimizer.step()
@@ -178,7 +185,7 @@ Half = tuple[Tensor, Tensor]
 """Images [n, 1, 8, 8] and labels [n]."""
 
 
-def digit_halves(seed: int, per_class: int) -> tuple[Half, Half, Shape]:
+def digit_halves(seed: int, per_class: int, channels: int = CHANNELS) -> tuple[Half, Half, Shape]:
     """Return a training and a validation half of scikit-learn's digits, and the shape of their supernet.
 
     Each half has `per_class` images of every digit, drawn by the seed, and all are normalised as in a search.
@@ -197,7 +204,7 @@ def digit_halves(seed: int, per_class: int) -> tuple[Half, Half, Shape]:
         (images[:, part].flatten(0, 1), labels[:, part].flatten())
         for part in (slice(per_class), slice(per_class, None))
     ]
-    shape = Shape(channels=CHANNELS, cells_per_stage=1, classes=10, image_channels=1, image_size=8)
+    shape = Shape(channels=channels, cells_per_stage=1, classes=10, image_channels=1, image_size=8)
     return halves[0], halves[1], shape
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.base.parquet import read_parquet
 
-QUADRATIC, SUPERNET = "quadratic", "supernet"
+QUADRATIC, SUPERNET, TWINS = "quadratic", "supernet", "twins over mu"
 
 PROBLEMS = {QUADRATIC: "Quadratic problem", SUPERNET: "Supernets"}
 
@@ -31,6 +31,7 @@ class Theory:
     estimates: pd.DataFrame
     terms: pd.DataFrame
     solutions: pd.DataFrame
+    twins: pd.DataFrame
 
     def constant(self, part: str, quantity: str) -> float:
         """Return one constant of the measurements."""

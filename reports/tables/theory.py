@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.theory import KINDS, PROBLEMS, Theory
+from reports.analysis.theory import KINDS, PROBLEMS, TWINS, Theory
 from reports.tables.table import DASH, Entry, Table
 
 
@@ -119,6 +119,30 @@ def _single_direction(settled: pd.DataFrame, columns: list[tuple[str, float]]) -
         else:
             entries += [Entry(DASH), Entry(DASH)]
     return entries
+
+
+def twins_table(theory: Theory) -> Table:
+    """Return how far the slopes of twins and of the tangent are from the exact ones."""
+    groups = []
+    for activations, own in theory.twins.groupby("activations", sort=False):
+        rows = [
+            [
+                Entry(str(row["estimate"])),
+                Entry(significant(row["mu"])),
+                *(Entry(significant(row[name])) for name in ("size", "error", "correlation")),
+            ]
+            for _, row in own.iterrows()
+        ]
+        groups.append((str(activations), rows))
+    count = theory.twins["directions"].max()
+    steps, channels = (theory.constant(TWINS, name) for name in ("steps of a twin", "channels of the first stage"))
+    caption = (
+        f"Slopes along n = {count} orthonormal directions of the validation loss after {steps:g} steps of the weights, "
+        "against the exact ones by differentiating through the steps. Size: root mean square of the estimates over "
+        "that of the exact slopes. Error: the same of their difference. Correlation: of both over the directions. One "
+        f"supernet of {channels:g} channels, float64."
+    )
+    return Table("theory-twins", caption, ["estimate", "μ", "size", "error", "correlation"], groups, theory.twins)
 
 
 SOLUTION_ROWS = {

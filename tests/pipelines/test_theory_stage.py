@@ -28,6 +28,7 @@ COLUMNS = {
         *("cg_products", "smallest_curvature", "smallest_undamped", "largest_curvature", "train_cross_entropy"),
         *("valid_cross_entropy", "exact_norm", "finite_difference", "problem", "network"),
     ],
+    "twins": ["activations", "estimate", "mu", "size", "error", "correlation", "directions"],
 }
 
 

@@ -11,12 +11,12 @@ from harness.search.relaxations import sparsemax
 from harness.search.variant import Phase
 from harness.settings.protocol import load_board
 from harness.space.cell import CONV1, CONV3, NONE, SKIP, Cell, Shape
-from harness.testing import tiny_search
+from harness.testing import first_step, tiny_search
 from tests.conftest import tiny_params, write_params
 from tests.harness.search.test_loop import assert_same
 from tests.variants.searches import assert_resumes
 from variants.darts import Darts
-from variants.zo_darts import ZoDarts, unit_direction
+from variants.zo_darts import Tangent, Twin, ZoDarts, unit_direction
 from variants.zo_darts_plus import ZoDartsPlus
 from variants.zo_darts_pp import ZoDartsPlusPlus
 
@@ -39,7 +39,7 @@ def test_the_twin_is_the_search_that_would_have_been_at_the_moved_alpha(changes)
     tested.run_epoch()  # two steps, so that the momentum is warm and the next epoch begins with a new twin
     state = copy.deepcopy(tested.state())
     tested.run_epoch()
-    twin = tested.variant._twin
+    twin = tested.variant._beside
     assert twin.steps == tested.data.steps_per_epoch == 2
 
     other = tiny_search(Still, **changes)
@@ -61,7 +61,7 @@ def test_a_twin_at_the_same_alpha_has_the_same_weights(monkeypatch) -> None:
     tested = tiny_search(ZoDarts, **STRICT)
     tested.run_epoch()
     tested.run_epoch()
-    assert_same(dict(tested.supernet.named_parameters()), tested.variant._twin.weights)
+    assert_same(dict(tested.supernet.named_parameters()), tested.variant._beside.weights)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -73,7 +73,7 @@ def test_the_estimate_is_the_slope_of_the_validation_loss_along_the_direction(me
         name = "watched"
 
         def alpha_gradient(self, step):
-            twin = self._twin
+            twin = self._beside
             gradient = super().alpha_gradient(step)
             if gradient is not None:
                 here, there = (
@@ -94,6 +94,60 @@ def test_the_estimate_is_the_slope_of_the_validation_loss_along_the_direction(me
     for estimate, quotient in slopes:
         assert estimate == pytest.approx(quotient, rel=2e-3, abs=1e-5)
         assert abs(estimate) > 1e-4
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        STRICT,
+        {"weights__clip": 0.05},
+        {"weights__clip": None, "weights__nesterov": False},
+        {"weights__momentum": 0.0, "weights__nesterov": False, "network__affine": True},
+        {"network__gradient_checkpointing": True},
+    ],
+)
+def test_the_tangent_is_what_the_twins_difference_tends_to(method, changes) -> None:
+    pairs = []
+
+    class Watched(method):
+        name = "watched"
+        _other: Twin | None = None
+
+        def before_weight_step(self, step):
+            super().before_weight_step(step)
+            if self._beside.steps == 1:
+                self._other = Twin(step, self._beside.direction, torch.tensor(1e-7, dtype=torch.float64))
+            self._other.follow(step)
+
+        def alpha_gradient(self, step):
+            tangent = self._beside
+            gradient = super().alpha_gradient(step)
+            if gradient is not None:
+                motion = {
+                    name: (self._other.weights[name] - weight).detach() / 1e-7 for name, weight in step.weights.items()
+                }
+                pairs.append((tangent.motion.weights, motion, gradient, self._other.gradient(step)))
+            return gradient
+
+    settings = {"steps": 3, "estimate": "tangent"}
+    tested = tiny_search(Watched, settings, precision="float64", batch_size=10, **changes)
+    for _ in range(2):
+        tested.run_epoch()
+    assert len(pairs) >= 2
+    for exact, difference, gradient, other in pairs:
+        largest = max(float(part.abs().max()) for part in exact.values())
+        assert largest > 1e-4
+        for name, part in exact.items():
+            assert torch.allclose(part, difference[name], rtol=1e-4, atol=1e-5 * largest), name
+        assert torch.allclose(gradient["alpha"], other["alpha"], rtol=1e-4, atol=1e-7)
+
+
+def test_the_tangent_costs_one_pass_more_a_step() -> None:
+    tested = tiny_search(ZoDarts, {"estimate": "tangent"}, batch_size=2, order="weights-then-alpha")
+    tested.run_epoch()
+    assert isinstance(tested.variant._started(first_step(tested), {}), Tangent)
+    assert tested.passes / tested.data.steps_per_epoch == pytest.approx(ZoDarts.passes_per_step + 1)
 
 
 def test_alpha_moves_every_t_steps_by_the_methods_own_rate() -> None:
@@ -118,16 +172,16 @@ def test_passes_are_as_declared_with_the_papers_settings() -> None:
 def test_the_direction_has_length_one_and_the_twin_its_distance() -> None:
     tested = tiny_search(ZoDartsPlusPlus)
     tested.run_epoch()
-    twin = tested.variant._twin
+    twin = tested.variant._beside
     assert float(twin.direction["alpha"].norm()) == pytest.approx(1)
     assert float(twin.mu) == 0.01  # the floor, at an alpha of norm 0.01
     moved = twin.architecture["alpha"] - tested.architecture["alpha"].detach()
     assert torch.allclose(moved, 0.01 * twin.direction["alpha"], atol=1e-7)
     with torch.no_grad():
         tested.architecture["alpha"].fill_(2.0)
-    tested.variant._twin = None
+    tested.variant._beside = None
     tested.run_epoch()
-    assert float(tested.variant._twin.mu) == pytest.approx(0.005 * 2 * 90**0.5)
+    assert float(tested.variant._beside.mu) == pytest.approx(0.005 * 2 * 90**0.5)
 
 
 def test_directions_are_uniform_on_the_sphere() -> None:
@@ -147,6 +201,10 @@ def test_directions_are_uniform_on_the_sphere() -> None:
 )
 def test_a_resumed_search_is_the_same_search(method, order) -> None:
     assert_resumes(method, {"order": order, "network__drop_path": 0.2}, steps=3)
+
+
+def test_a_resumed_search_by_tangents_is_the_same_search() -> None:
+    assert_resumes(ZoDarts, {"network__drop_path": 0.2}, steps=3, estimate="tangent")
 
 
 def test_temperature_falls_every_tenth_of_the_search() -> None:

@@ -14,7 +14,7 @@ from reports.tables.table import Table
 from reports.tables.theory import (
     significant,
 )
-from reports.topics.theory import quadratic_text, rates_text, section, supernet_text, terms_text
+from reports.topics.theory import quadratic_text, rates_text, section, supernet_text, terms_text, twins_text
 
 ESTIMATORS = {"first order": 40.0, "second order": 20.0, "Neumann, K = 2": 10.0}
 
@@ -67,6 +67,16 @@ def solutions() -> pd.DataFrame:
     return pd.DataFrame({"weights": 6504, "images": 20, "damping": 0.3, **values, "network": [0, 1]})
 
 
+def twins() -> pd.DataFrame:
+    rows = [
+        *(("ReLU", "twin", 0.01, 74.6, 74.1, 0.07), ("ReLU", "twin", 1e-8, 1.0, 3e-7, 1.0)),
+        *(("ReLU", "tangent", math.nan, 1.0, 2e-13, 1.0), ("softplus", "twin", 0.01, 1.01, 0.02, 0.999)),
+        *(("softplus", "twin", 1e-8, 1.0, 4e-8, 1.0), ("softplus", "tangent", math.nan, 1.0, 1e-13, 1.0)),
+    ]
+    names = ["activations", "estimate", "mu", "size", "error", "correlation"]
+    return pd.DataFrame(rows, columns=names).assign(directions=10)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write(tmp_path)
@@ -89,13 +99,20 @@ def write(folder: Path) -> Path:
         "distance that counts as reached": 1e-3,
     }
     frames = {
-        "setup": pd.DataFrame([("cells", *row) for row in constants.items()], columns=["part", "quantity", "value"]),
+        "setup": pd.DataFrame(
+            [
+                *(("cells", *row) for row in constants.items()),
+                *(("twins over mu", "steps of a twin", 10.0), ("twins over mu", "channels of the first stage", 8.0)),
+            ],
+            columns=["part", "quantity", "value"],
+        ),
         "distances": distances(),
         "fits": fits(),
         "underflow": pd.DataFrame({"precision": ["float32", "float64"], "logit_gap": [104, 746]}),
         "estimates": pd.concat([toy, net], ignore_index=True),
         "terms": pd.concat([toy_terms, net_terms], ignore_index=True),
         "solutions": solutions(),
+        "twins": twins(),
     }
     for name, frame in frames.items():
         frame.to_parquet(folder / f"{name}.parquet")
@@ -129,6 +146,7 @@ def test_the_section_has_its_figures_and_tables(shown: list[Block]) -> None:
         "theory-limits",
         "theory-underflow",
         "theory-estimates",
+        "theory-twins",
         "theory-error-terms",
         "theory-solutions",
         "theory-setup",
@@ -185,6 +203,16 @@ def test_numbers_of_the_gradients(folder: Path) -> None:
     assert "the bias stays at 0.6, whatever" in text
     assert "On 2 small supernets (medians), 10 inner steps" in text
     assert "from 0.6 to 0.003 of the exact gradient's norm; the bias stays at 1.1" in text
+
+
+def test_what_twins_measure_is_told_with_their_numbers(folder: Path) -> None:
+    theory = read_theory(folder)
+    assert theory is not None
+    text = twins_text(theory)
+    assert "At μ = 0.01 its slopes have 74.6 times the size of the exact ones, at a correlation of 0.07" in text
+    assert "at μ = 1e-08 they have 1 times" in text
+    assert "with softplus for ReLU it is 1.01 times at μ = 0.01" in text
+    assert "its error is 2e-13 with ReLU" in text
 
 
 def test_medians_over_networks_keep_rows_without_a_bound() -> None:
