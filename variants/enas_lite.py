@@ -32,7 +32,10 @@ class EnasLite(RandomSearchWithSharing):
         "Each step updates the weights and then alpha or the reverse, as the protocol says; the paper alternates whole "
         "epochs of the two.",
         "Alpha's optimiser is the protocol's, with its weight decay, as for every other variant here.",
-        "All candidates for the answer are scored on one validation batch, as in rsps.",
+        "All candidates for the answer are scored on one validation batch, and by its statistics, as in rsps; the "
+        "published code rewards and scores in evaluation mode, which `running_statistics: true` does.",
+        "Operations that a step does not compute rest; in the published codes, whose zeroed gradients are numbers, "
+        "momentum and weight decay go on moving them, and those whose output a `none` discards.",
     )
     passes_per_step = 4 / 3
 
@@ -72,7 +75,9 @@ class EnasLite(RandomSearchWithSharing):
 
     def _reward(self, step: StepView, cell: Cell) -> float:
         search, images = step.search, len(step.valid_batch[1])
-        reward = search.one_shot_accuracy(search.one_hot(cell), [step.valid_batch]) / 100
+        running = self.settings.running_statistics
+        accuracy = search.one_shot_accuracy(search.one_hot(cell), [step.valid_batch], running_statistics=running)
+        reward = accuracy / 100
         search.meter.count("valid/correct", reward * images)
         search.meter.count("valid/images", float(images))
         return reward

@@ -41,8 +41,11 @@ class RandomSearchWithSharing(Variant):
     departures: ClassVar[tuple[str, ...]] = (
         "All candidates are scored on one batch, which the seed fixes, so that their scores differ by the cell alone; "
         "NAS-Bench-201 takes the next batch for each.",
-        "Scores use the statistics of their batch, since running ones mix all cells that were trained.",
+        "Scores use the statistics of their batch, since running ones mix all cells that were trained; the published "
+        "codes score in evaluation mode, which `running_statistics: true` does.",
         "100 candidates, as in NAS-Bench-201 (Dong and Yang 2020); the paper trains its best candidates again.",
+        "Operations that a step does not compute rest; in the published codes, whose zeroed gradients are numbers, "
+        "momentum and weight decay go on moving them, and those whose output a `none` discards.",
     )
     passes_per_step = 1.0
 
@@ -53,6 +56,9 @@ class RandomSearchWithSharing(Variant):
         """Cells drawn at the end, of which the one with the best one-shot accuracy is the answer."""
         candidate_images: int = Field(default=512, ge=1)
         """Validation images that the candidates are scored on; all of them if there are fewer."""
+        running_statistics: bool = False
+        """Score cells in evaluation mode, as the published codes do: by running statistics where the batch norms keep
+        them, in the search cells only with the protocol's `batch_statistics: false`."""
 
     def __init__(self, settings: Any, protocol: Protocol):
         super().__init__(settings, protocol)
@@ -100,7 +106,7 @@ class RandomSearchWithSharing(Variant):
         generator = search.moment(Phase.DERIVE).stream("candidates")
         cells = self.draw_cells(search.architecture, generator, self.settings.candidates)
         batch = search.data.probe_batch("valid", self.settings.candidate_images)
-        return best_of_k(search, cells, [batch])
+        return best_of_k(search, cells, [batch], running_statistics=self.settings.running_statistics)
 
 
 def one_hot(cell: Cell) -> Tensor:

@@ -228,6 +228,16 @@ def twice_differentiable(supernet: Supernet) -> Iterator[None]:
 
 
 @contextmanager
+def evaluation_mode(supernet: Supernet) -> Iterator[None]:
+    """Let passes inside this context normalise by the running statistics, where a batch norm keeps them."""
+    supernet.eval()
+    try:
+        yield
+    finally:
+        supernet.train()
+
+
+@contextmanager
 def statistics_untouched(network: Supernet | MixedCell) -> Iterator[None]:
     """Let passes inside this context leave the running statistics of all batch norms as they are."""
     kept = [norm.momentum for norm in network.norms]

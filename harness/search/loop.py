@@ -18,7 +18,13 @@ from harness.base.streams import stream, torch_seed
 from harness.images.batches import Batch, SearchData
 from harness.networks.compiled import CompiledCells
 from harness.networks.cuda_graphs import GraphedPasses
-from harness.networks.supernet import Supernet, SupernetSpec, nonzero_operations, statistics_untouched
+from harness.networks.supernet import (
+    Supernet,
+    SupernetSpec,
+    evaluation_mode,
+    nonzero_operations,
+    statistics_untouched,
+)
 from harness.search import diagnostics
 from harness.search.alpha_rows import alpha_rows
 from harness.search.derivation import CHEAP_RULES
@@ -234,16 +240,19 @@ class Search:
             rules = {name: rule(op_weights) for name, rule in CHEAP_RULES.items()}
         return self.variant.derive(self), {**rules, **self.variant.derived_cells(self)}
 
-    def one_shot_accuracy(self, op_weights: Tensor, batches: Iterable[Batch]) -> float:
+    def one_shot_accuracy(
+        self, op_weights: Tensor, batches: Iterable[Batch], *, running_statistics: bool = False
+    ) -> float:
         """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5].
 
-        Batch norms use the statistics of each batch, for the running ones mix all cells, and nothing is learned. A
-        batch counts as a third of a forward-backward pass.
+        Batch norms use the statistics of each batch, for the running ones mix all cells; with `running_statistics`,
+        they use those where they keep them. Nothing is learned. A batch counts as a third of a forward-backward pass.
         """
         correct, images = 0, 0
         own = self.variant.controls(self.architecture, self.moment(Phase.DERIVE))
         controls = replace(own, active=nonzero_operations(op_weights))
-        with torch.no_grad(), statistics_untouched(self.supernet), self.arithmetic():
+        statistics = evaluation_mode if running_statistics else statistics_untouched
+        with torch.no_grad(), statistics(self.supernet), self.arithmetic():
             for inputs, labels in batches:
                 predicted = self.supernet(inputs, op_weights, controls).argmax(dim=1)
                 correct += int((predicted == labels).sum())

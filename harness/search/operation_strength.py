@@ -67,13 +67,19 @@ def removal_effect(search: SearchView, batches: Iterable[Batch]) -> np.ndarray:
     return torch.stack(effects).mean(dim=0).cpu().numpy()
 
 
-def best_of_k(search: SearchView, cells: Iterable[Cell], batches: Sequence[Batch]) -> Cell:
+def best_of_k(
+    search: SearchView, cells: Iterable[Cell], batches: Sequence[Batch], *, running_statistics: bool = False
+) -> Cell:
     """Return the cell with the best one-shot accuracy; the first of equal ones (Dong and Yang, SETN, ICCV 2019).
 
-    Every cell is judged by the shared weights on the same batches; a cell that comes twice is judged once.
+    Every cell is judged by the shared weights on the same batches; a cell that comes twice is judged once. Batch norms
+    use the statistics of the batch or, with `running_statistics`, their running ones where they keep them.
     """
     distinct = list(dict.fromkeys(cells))
-    scores = [search.one_shot_accuracy(search.one_hot(cell), batches) for cell in distinct]
+    scores = [
+        search.one_shot_accuracy(search.one_hot(cell), batches, running_statistics=running_statistics)
+        for cell in distinct
+    ]
     return distinct[int(np.argmax(scores))]
 
 

@@ -137,8 +137,13 @@ class SearchView(typing.Protocol):
     def one_hot(self, cell: Cell) -> Tensor:
         """Return the op weights [6, 5] that select one cell."""
 
-    def one_shot_accuracy(self, op_weights: Tensor, batches: Iterable[Batch]) -> float:
-        """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5]."""
+    def one_shot_accuracy(
+        self, op_weights: Tensor, batches: Iterable[Batch], *, running_statistics: bool = False
+    ) -> float:
+        """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5].
+
+        Batch norms use the statistics of the batch; with `running_statistics`, their running ones where they keep them.
+        """
 
 
 class StepView(typing.Protocol):

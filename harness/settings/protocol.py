@@ -124,9 +124,12 @@ class NetworkSettings(Settings):
     cells_per_stage: StrictInt = Field(ge=1)
     """Cells a stage, N."""
     batch_statistics: StrictBool
-    """Batch norms of the search cells normalise by their batch only and keep no running statistics."""
+    """Batch norms of the search cells normalise by their batch only and keep no running statistics. A search always
+    normalises by the batch, so this changes a result only where a method scores cells in evaluation mode, which is
+    its setting `running_statistics`."""
     affine: StrictBool
-    """Batch norms of the search cells learn a scale and a shift; if not, the convolutions have a bias."""
+    """Batch norms of the search cells learn a scale and a shift; if not, the convolutions have a bias. Those of
+    stem, reductions and head always do, as in NAS-Bench-201's code; in NATS-Bench's the head follows this setting."""
     gradient_checkpointing: StrictBool
     """Recompute each cell in the backward pass, which saves memory."""
     compile: StrictBool
@@ -145,7 +148,7 @@ class NetworkSettings(Settings):
 
 
 class WeightSettings(Settings):
-    """Optimiser of the network weights w: SGD with a cosine schedule."""
+    """Optimiser of the network weights w: SGD, whose rate falls as a cosine with every step, not with every epoch."""
 
     lr: float = Field(gt=0, le=LARGEST)
     lr_min: float = Field(ge=0)

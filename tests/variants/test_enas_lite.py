@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,18 @@ def test_the_reward_is_the_accuracy_of_the_shared_weights_on_the_steps_batch() -
     with torch.no_grad():
         right = (tested.supernet(images, tested.one_hot(cell)).argmax(1) == labels).double().mean()
     assert tested.variant._reward(current, cell) == pytest.approx(float(right))
+
+
+def test_the_reward_can_be_that_of_the_evaluation_mode() -> None:
+    tested = tiny_search(EnasLite, {"running_statistics": True}, network__batch_statistics=False)
+    tested.run_epoch()
+    current = first_step(tested)
+    images, labels = current.valid_batch
+    cell = Cell((CONV3,) * 6)
+    with torch.no_grad():
+        logits = copy.deepcopy(tested.supernet).eval()(images, tested.one_hot(cell))
+    assert tested.variant._reward(current, cell) == pytest.approx(float((logits.argmax(1) == labels).double().mean()))
+    assert tested.supernet.training
 
 
 def test_the_mean_reward_starts_at_the_first_and_moves_before_use() -> None:

@@ -1,13 +1,15 @@
+import copy
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
 from harness.base.streams import stream
 from harness.board.lookup import RESULTS, look_up, read_results
 from harness.board.runner import run_search
-from harness.networks.supernet import Controls
+from harness.networks.supernet import Controls, Supernet
 from harness.records.record import read_table, run_folder
 from harness.search.loop import Search
 from harness.search.variant import Phase
@@ -80,6 +82,50 @@ def test_the_answer_is_the_best_candidate_by_one_shot_accuracy() -> None:
     assert answer == candidates[int(np.argmax(right))]
     assert rules == {}
     assert tested.derive()[0] == answer
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_candidates_can_be_scored_in_evaluation_mode(tracked: bool) -> None:
+    """As the published code does: all norms that keep running statistics use them, those of the cells if they do."""
+    settings = {"candidates": 12, "candidate_images": 40, "running_statistics": True}
+    tested = tiny_search(RandomSearchWithSharing, settings, network__batch_statistics=not tracked, weights__lr=0.1)
+    for _ in range(2):
+        tested.run_epoch()
+    before = {name: value.clone() for name, value in tested.supernet.state_dict().items()}
+    answer, _ = tested.derive()
+    candidates = tested.variant.draw_cells({}, stream(0, "variant/candidates", tested.epoch), 12)
+    images, labels = tested.data.probe_batch("valid", 40)
+
+    def right(net: Supernet) -> list[int]:
+        with torch.no_grad():
+            return [int((net(images, tested.one_hot(cell)).argmax(1) == labels).sum()) for cell in candidates]
+
+    in_evaluation = right(copy.deepcopy(tested.supernet).eval())
+    assert in_evaluation != right(copy.deepcopy(tested.supernet))
+    assert answer == candidates[int(np.argmax(in_evaluation))]
+    assert tested.supernet.training
+    assert all(torch.equal(value, before[name]) for name, value in tested.supernet.state_dict().items())
+
+
+def test_batch_statistics_matter_in_evaluation_mode_alone() -> None:
+    """The searches are the same; only scores by running statistics tell them apart."""
+    one, other = (
+        tiny_search(RandomSearchWithSharing, {}, network__batch_statistics=chosen, precision="float64")
+        for chosen in (True, False)
+    )
+    for tested in (one, other):
+        tested.run_epoch()
+    batch = [one.data.probe_batch("valid", 40)]
+    cells = [Cell.from_index(index) for index in (9930, 1462, 1835, 857, 11000)]
+    scores = {
+        running: [
+            [tested.one_shot_accuracy(tested.one_hot(cell), batch, running_statistics=running) for cell in cells]
+            for tested in (one, other)
+        ]
+        for running in (False, True)
+    }
+    assert scores[False][0] == scores[False][1]
+    assert scores[True][0] != scores[True][1]
 
 
 def test_its_record_has_no_alpha_and_the_tables_cope(project: Path) -> None:
