@@ -44,6 +44,8 @@ class EdgeDropout(Variant):
         "Cells are derived from the mean op weights over the masks, which are what the weights were trained with.",
         "drop_edge divides by the probability that an edge is kept, which the rule of one edge a node raises above "
         "1 - q, so that the mean output is that of DARTS.",
+        "With seed_single_path, operations that a step does not compute rest: neither momentum nor weight decay moves "
+        "them, as with any optimiser of PyTorch since version 2.",
     )
 
     class Settings(Variant.Settings):

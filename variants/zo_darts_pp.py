@@ -41,7 +41,6 @@ class ZoDartsPlusPlus(ZoDartsPlus):
     departures: ClassVar[tuple[str, ...]] = (
         *ZoDartsPlus.departures,
         "Kernel sizes beyond the benchmark's and the choice of the number of cells are left out: no table has them.",
-        "The stages have their own alpha from the start, not from an epoch on.",
         "The table knows networks of one cell, so the answer is the argmax of the mean op weights over the stages.",
         "Size is a share of that of cells of 3x3 convolutions, so that one budget suits every protocol, and only what "
         "exceeds the budget is penalised; the published code counts millions of parameters.",
