@@ -75,8 +75,8 @@ _CHECKSUM_KEY = b"dartsboard_truth_sha256"
 
 SCHEMA_VERSION = 3
 READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
-"""Version 1 had no checksum of the provenance, and did not state its version; versions 1 and 2 numbered no trials, timed
-no evaluations and did not name the table."""
+"""Version 1 had no checksum of the provenance, and did not state its version; versions 1 and 2 numbered no trials,
+timed no evaluations and did not name the table."""
 _EARLIER = pa.schema([field for field in SCHEMA if field.name not in ("trial", "evaluation_seconds")])
 _AGAIN = "make it again with `dvc repro truth`"
 MOST_ROWS = 5_000_000

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.space.cell import POOL, SKIP
+from reports.analysis import false_rates
 from reports.analysis.end_values import Diagnostic
 from reports.analysis.repairs import BY_CHANCE, with_truth
 from reports.analysis.summary import SIGN_TEST_SEEDS
@@ -19,7 +20,8 @@ PARTS = {
 """The tables: file name to what its diagnostics are of, and the diagnostics."""
 
 MARKS = (
-    "*: the sign-flip test of the pairs has p ≤ 0.05, as at most one in twenty differences that are none has. (*): "
+    "*: the sign-flip test of the pairs has p ≤ 0.05, as one in twenty differences that are none has, and up to "
+    f"{false_rates.REPAIR} % where the two sides are skewed and scatter unequally. (*): "
     f"over fewer than {SIGN_TEST_SEEDS} seeds the interval excludes 0, an observation and no test: {BY_CHANCE}."
 )
 
