@@ -31,7 +31,7 @@ from harness.networks.supernet import (
 from harness.search.baseline import Baseline
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
 from harness.search.operation_strength import best_of_k, operation_strength, removal_effect
-from harness.search.relaxations import running_sums, sparsemax
+from harness.search.relaxations import gumbel_softmax, running_sums, sparsemax, straight_through
 from harness.search.stages import Stages, keep_largest
 from harness.search.variant import (
     Architecture,
@@ -103,6 +103,8 @@ __all__ = [  # noqa: RUF022 (by topic)
     "SgdTangent",
     # Relaxations
     "sparsemax",
+    "gumbel_softmax",
+    "straight_through",
     "running_sums",
     # Stages
     "Stages",

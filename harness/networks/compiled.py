@@ -86,9 +86,8 @@ def _runs(cell: MixedCell, features: Tensor, matrix: Tensor, controls: CellContr
     """
     try:
         output = _compiled_form()(cell, features, matrix, controls)
-        differentiable = [
-            one for one in (features, matrix, controls.edge_weights, *cell.parameters()) if _has_gradient(one)
-        ]
+        given = (features, matrix, controls.edge_weights, controls.edge_shift)
+        differentiable = [one for one in (*given, *cell.parameters()) if _has_gradient(one)]
         if differentiable:
             torch.autograd.grad(output, differentiable, torch.ones_like(output), allow_unused=True)
     except torch._dynamo.exc.TorchDynamoException as error:

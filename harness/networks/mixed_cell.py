@@ -18,6 +18,8 @@ from harness.space.cell import CONV1, CONV3, EDGES, OPERATIONS, POOL, SKIP
 COLUMN = {operation: column for column, operation in enumerate(OPERATIONS)}
 LEAVING = tuple(tuple(edge for edge, (source, _) in enumerate(EDGES) if source == node) for node in range(3))
 """The edges that leave nodes 0, 1 and 2."""
+ENTERING = tuple(tuple(edge for edge, (_, target) in enumerate(EDGES) if target == node) for node in (1, 2, 3))
+"""The edges that enter nodes 1, 2 and 3."""
 
 Terms = list[tuple[int, Tensor]]
 """Summands of the edges' outputs: pairs of an edge and a tensor."""
@@ -52,6 +54,7 @@ class CellControls:
     operation_scale: Tensor | None
     skip_mask: Tensor | None
     channel_order: Tensor | None
+    edge_shift: Tensor | None = None
 
     def edges_with(self, operation: str, edges: Sequence[int]) -> tuple[int, ...]:
         """Return those of `edges` that compute the operation."""
@@ -87,7 +90,10 @@ class MixedCell(nn.Module):
             for edge, term in leaving(nodes[node], edges, op_weights, controls):
                 arriving[EDGES[edge][1]].append(term)
             terms = arriving[node + 1]
-            nodes.append(total(terms) if terms else torch.zeros_like(features))
+            output = total(terms) if terms else torch.zeros_like(features)
+            if controls.edge_shift is not None:
+                output = output + total([controls.edge_shift[edge] for edge in ENTERING[node]])
+            nodes.append(output)
         return nodes[3]
 
     def _mixtures(self, features: Tensor, edges: Sequence[int], op_weights: OpWeights, controls: CellControls) -> Terms:

@@ -77,14 +77,17 @@ class Controls:
     """One [6, batch, channels, height, width] a cell: factor on the elements of skip_connect's output."""
     channel_order: Tensor | None = None
     """[cells, 6, channels of the last stage]: random keys that choose the channels of each edge (partial channels)."""
+    edge_shift: Tensor | None = None
+    """[6]: number added to every element of each edge's output, whatever its weight."""
 
     def detached(self) -> "Controls":
         """Return the same controls as constants, for a pass that is not differentiated with respect to them."""
-        edges, scale = self.edge_weights, self.operation_scale
+        edges, scale, shift = self.edge_weights, self.operation_scale, self.edge_shift
         return replace(
             self,
             edge_weights=None if edges is None else edges.detach(),
             operation_scale=None if scale is None else scale.detach(),
+            edge_shift=None if shift is None else shift.detach(),
         )
 
     def of_cell(self, cell: int) -> CellControls:
@@ -95,6 +98,7 @@ class Controls:
             None if self.operation_scale is None else self.operation_scale[cell],
             None if self.skip_masks is None else self.skip_masks[cell],
             None if self.channel_order is None else self.channel_order[cell],
+            self.edge_shift,
         )
 
 

@@ -44,6 +44,7 @@ READING_VARIANTS = {
         "variants/enas_lite.py draw_cells",
         "harness/search/loop.py one_shot_accuracy",
     },  # its reward is a number
+    "gdas": set(),  # which operations a pass computes: alpha and the noise decide together, by `nonzero_operations`
 }
 """What some methods read once or twice a step, by their nature."""
 ON_META_AT_ONCE = ("darts", "darts-2nd", "rsps")

@@ -101,7 +101,9 @@ def edge_output(
     else:
         order = None if controls is None else controls.channel_order
         y = partial(x, mix, None if order is None else order[cell, edge], groups)
-    return y if controls is None or controls.edge_weights is None else controls.edge_weights[edge] * y
+    if controls is not None and controls.edge_weights is not None:
+        y = controls.edge_weights[edge] * y
+    return y if controls is None or controls.edge_shift is None else y + controls.edge_shift[edge]
 
 
 def supernet(

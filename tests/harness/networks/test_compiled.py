@@ -73,6 +73,7 @@ CELLS: dict[str, dict[str, Any]] = {
     "all operations": {},
     "convolutions": {"active": ((False, False, True, True, False),) * 6},
     "partial channels": {"partial_channels": 2, "edge_weights": random_numbers(6).requires_grad_()},
+    "edge shift": {"edge_shift": random_numbers(6).requires_grad_()},
     "random partial channels": {"partial_channels": 2, "channel_order": random_numbers(6, 8)},
     "masked": {"skip_mask": random_numbers(6, 5, 4, 6, 6).round()},
     "scaled for each sample": {"operation_scale": random_numbers(6, 5, 5)},
@@ -100,8 +101,8 @@ class Problem:
         matrix = OpWeights(op_weights, self.cell.selected)
         output = run(self.cell, features, matrix, self.controls)
         inputs = [features, *(self.cell.parameters() if of_weights else [op_weights])]
-        if not of_weights and self.controls.edge_weights is not None:
-            inputs.append(self.controls.edge_weights)
+        if not of_weights:
+            inputs += [one for one in (self.controls.edge_weights, self.controls.edge_shift) if one is not None]
         loss = (output * torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view_as(output)).sum()
         return [output, *torch.autograd.grad(loss, inputs, allow_unused=True)]
 

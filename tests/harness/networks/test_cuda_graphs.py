@@ -298,12 +298,13 @@ def test_all_controls_are_inputs(supernet: Supernet, recorders: list[Recorders])
             "edge_weights": draw(6, seed=seed).requires_grad_(),
             "operation_scale": draw(cells, 6, 5, 3, seed=seed),
             "skip_masks": tuple(draw(6, *shape, seed=seed) for shape in shapes),
+            "edge_shift": draw(6, seed=seed + 3).requires_grad_(),
         }
         found, expected = (logits(supernet, own(supernet), seed, graphs, **controls) for graphs in (True, False))
         assert torch.equal(found, expected)
-        edge_weights = controls["edge_weights"]
-        slopes = [torch.autograd.grad(each.square().sum(), edge_weights)[0] for each in (found, expected)]
-        assert torch.equal(*slopes)
+        differentiated = [controls["edge_weights"], controls["edge_shift"]]
+        slopes = [torch.autograd.grad(each.square().sum(), differentiated) for each in (found, expected)]
+        assert all(map(torch.equal, *slopes))
     assert recorders[0].kinds == 1
 
 

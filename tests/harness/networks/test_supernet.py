@@ -47,7 +47,8 @@ def assert_equal(found: Sequence[Tensor], expected: Sequence[Tensor], tolerance:
 def assert_equals_plain(net: Supernet, images: Tensor, p: Tensor, controls: Controls | None = None) -> None:
     """Compare logits and gradients of p and of the weights, together and each alone, with the definition in loops."""
     weights = dict(net.named_parameters())
-    further = [] if controls is None or controls.edge_weights is None else [controls.edge_weights]
+    given = [] if controls is None else [controls.edge_weights, controls.edge_shift]
+    further = [one for one in given if one is not None]
     plain = plain_supernet.supernet(
         weights, images, p, net.spec.shape.cells_per_stage, controls, net.spec.partial_channels
     )
@@ -103,12 +104,17 @@ CONTROLS = {
     "operation scale": lambda spec: Controls(operation_scale=random_numbers(6, 6, 5, 6)),
     "skip masks": lambda spec: Controls(skip_masks=skip_masks(spec)),
     "channel order": lambda spec: Controls(channel_order=random_numbers(6, 6, 16)),
+    "edge shift": lambda spec: Controls(edge_shift=random_numbers(6).requires_grad_()),
+    "edge shift beside one operation an edge": lambda spec: Controls(
+        active=one_active_each(), edge_shift=random_numbers(6).requires_grad_()
+    ),
     "all": lambda spec: Controls(
         active=some_active(3, 1),
         edge_weights=random_numbers(6).requires_grad_(),
         operation_scale=random_numbers(6, 6, 5, 6),
         skip_masks=skip_masks(spec),
         channel_order=random_numbers(6, 6, 16),
+        edge_shift=random_numbers(6).requires_grad_(),
     ),
 }
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from harness.search.relaxations import sparsemax
+from harness.search.relaxations import gumbel_softmax, sparsemax, straight_through
 
 
 def brute_force(z: np.ndarray) -> np.ndarray:
@@ -53,3 +53,22 @@ def test_ties_share_and_a_shift_changes_nothing() -> None:
 def test_gradient_is_that_of_finite_differences() -> None:
     logits = torch.from_numpy(np.random.default_rng(2).standard_normal((6, 5))).requires_grad_()
     assert torch.autograd.gradcheck(sparsemax, logits)
+
+
+def test_a_straight_through_corner_is_exact_and_has_the_gradient_of_the_soft_point() -> None:
+    soft = torch.tensor([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]], requires_grad=True)
+    corner = straight_through(soft)
+    assert corner.tolist() == [[0, 1, 0], [1, 0, 0]]  # the first of equal ones
+    value = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert torch.equal(torch.autograd.grad((corner * value).sum(), soft)[0], value)
+
+
+@pytest.mark.parametrize("temperature", [100.0, 1.0, 0.01, 1e-3])
+def test_a_draw_keeps_its_corner_and_stays_a_number_at_every_temperature(temperature) -> None:
+    random = np.random.default_rng(3)
+    logits = torch.from_numpy(5 * random.standard_normal((50, 5))).float().requires_grad_()
+    noise = torch.from_numpy(random.gumbel(size=(50, 5))).float()
+    found = gumbel_softmax(logits, noise, temperature)
+    assert torch.equal(found.argmax(dim=1), (logits + noise).argmax(dim=1))
+    assert torch.allclose(found.sum(dim=1), torch.ones(50))
+    assert torch.autograd.grad(found[:, 0].sum(), logits)[0].isfinite().all()
