@@ -30,6 +30,7 @@ from harness.networks.supernet import (
 )
 from harness.search.baseline import Baseline
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
+from harness.search.diagnostics import alpha_hessian
 from harness.search.operation_strength import best_of_k, operation_strength, removal_effect
 from harness.search.relaxations import gumbel_softmax, running_sums, sparsemax, straight_through
 from harness.search.stages import Stages, keep_largest
@@ -91,7 +92,7 @@ __all__ = [  # noqa: RUF022 (by topic)
     "Supernet",
     "twice_differentiable",
     "widen",
-    # Estimators of the alpha gradient
+    # Estimators of the alpha gradient, and its Hessian
     "Loss",
     "first_order",
     "unrolled",
@@ -101,6 +102,7 @@ __all__ = [  # noqa: RUF022 (by topic)
     "along_direction",
     "moving_gradient",
     "SgdTangent",
+    "alpha_hessian",
     # Relaxations
     "sparsemax",
     "gumbel_softmax",

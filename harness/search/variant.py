@@ -192,7 +192,10 @@ class Variant:
     departures: ClassVar[tuple[str, ...]] = ()
     """What differs from the paper, and why."""
     passes_per_step: ClassVar[float] = 2.0
-    """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count."""
+    """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count.
+
+    What `end_of_epoch` and `derive` spend is not in it, and counts in a run's passes where they add it.
+    """
 
     class Settings(BaseSettings):
         """The variant's own settings; DARTS has none."""

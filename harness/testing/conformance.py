@@ -25,7 +25,7 @@ from harness.records.record import DIAGNOSTIC_COLUMNS, TIMING_COLUMNS
 from harness.search import registry
 from harness.search.baseline import Baseline, Signal, run_baseline
 from harness.search.loop import Search
-from harness.search.variant import Variant
+from harness.search.variant import Decision, SearchView, Variant
 from harness.space.cell import CELL_COUNT, Cell
 from harness.space.one_shot_cells import ONE_SHOT_CELLS
 from harness.testing.searches import tiny_search
@@ -182,7 +182,7 @@ class Conformance:
             want(equal, variant, "`op_weights` for Phase.DERIVE is the mean or the mode of what is random")
 
     def test_its_cost_is_what_it_declares(self, variant: type[Variant]) -> None:
-        """`passes_per_step` is what a step costs, in forward-backward passes of the supernet."""
+        """`passes_per_step` is what a step costs, in forward-backward passes, without what `end_of_epoch` spends."""
         course = undisturbed(variant)
         steps = len(course.rows) * course.search.data.steps_per_epoch
         per_epoch = np.diff(course.passes)
@@ -234,6 +234,20 @@ class Course:
     states: list[dict[str, Any]] = field(default_factory=list)
     """The first is that before the first epoch."""
     passes: list[float] = field(default_factory=list)
+    """Those of the steps until then."""
+    between_epochs: float = 0.0
+    """Passes that `end_of_epoch` has spent, which may be many at the end of so few steps."""
+
+    def __post_init__(self) -> None:
+        decide = self.search.variant.end_of_epoch
+
+        def watched(search: SearchView) -> Decision:
+            before = search.passes
+            decision = decide(search)
+            self.between_epochs += search.passes - before
+            return decision
+
+        self.search.variant.end_of_epoch = watched  # type: ignore[method-assign]
 
     def go_on(self) -> "Course":
         """Search to the end."""
@@ -251,7 +265,7 @@ class Course:
     def note(self) -> "Course":
         """Keep what the search looks like now."""
         self.states.append(copy.deepcopy(self.search.state()))
-        self.passes.append(self.search.passes)
+        self.passes.append(self.search.passes - self.between_epochs)
         return self
 
 
