@@ -212,8 +212,9 @@ class Search:
 
     def _weight_step(self, step: Step) -> None:
         self.variant.before_weight_step(step)
-        for weight, found in zip(step.weights.values(), step.weight_gradients(), strict=True):
-            weight.grad = found
+        gradients = self.variant.weight_gradients(step)
+        for name, weight in step.weights.items():
+            weight.grad = gradients.get(name)
         clip = self.protocol.weights.clip
         norm = torch.nn.utils.clip_grad_norm_(self.supernet.weights.values(), math.inf if clip is None else clip)
         self.meter.count("gradient norm", norm)

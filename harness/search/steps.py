@@ -62,11 +62,21 @@ class Step:
         penalty = self.search.variant.alpha_penalty(dict(architecture), self.moment(Phase.ALPHA))
         return loss if penalty is None else loss + penalty
 
-    def weight_gradients(self) -> list[Tensor | None]:
-        """Return the gradient of the training loss for each weight; None for one that took no part."""
-        loss, logits = self._loss(self.train_batch, Phase.WEIGHTS, self.weights, constant(self.architecture))
+    def weight_gradients(self) -> dict[str, Tensor | None]:
+        """Return the gradient of the training loss by weight name; None for a weight that took no part."""
+        return self.training_gradients(constant(self.architecture))[0]
+
+    def training_gradients(self, architecture: Tensors) -> tuple[dict[str, Tensor | None], dict[str, Tensor]]:
+        """Return what `weight_gradients` returns, and in the same pass the slope along `architecture`."""
+        weights = self.weights
+        loss, logits = self._loss(self.train_batch, Phase.WEIGHTS, weights, architecture)
         self.search.meter.add("train", loss, logits, self.train_batch[1])
-        return list(torch.autograd.grad(loss, list(self.weights.values()), allow_unused=True))
+        along = {name: value for name, value in architecture.items() if value.requires_grad}
+        found = torch.autograd.grad(loss, [*weights.values(), *along.values()], allow_unused=True)
+        slopes = zip(along.items(), found[len(weights) :], strict=True)
+        return dict(zip(weights, found[: len(weights)], strict=True)), {
+            name: torch.zeros_like(value) if slope is None else slope for (name, value), slope in slopes
+        }
 
     def _loss(self, batch: Batch, phase: Phase, weights: Tensors, architecture: Tensors) -> tuple[Tensor, Tensor]:
         images, labels = batch

@@ -6,7 +6,7 @@ declares as data, by `supernet_spec` and `controls`.
 """
 
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -178,6 +178,20 @@ class StepView(typing.Protocol):
     def valid_loss(self, weights: Tensors, architecture: Tensors) -> Tensor:
         """Return the cross-entropy on this step's validation batch, plus the variant's penalty on alpha."""
 
+    def weight_gradients(self) -> dict[str, Tensor | None]:
+        """Return the gradient of the training loss by weight name; None for a weight that took no part.
+
+        This pass is the one whose loss and accuracy are recorded, and that moves running statistics.
+        """
+
+    def training_gradients(self, architecture: Tensors) -> tuple[dict[str, Tensor | None], dict[str, Tensor]]:
+        """Return what `weight_gradients` returns, and in the same pass the training loss's slope along `architecture`.
+
+        Args:
+            architecture: what `op_weights` is given, by name; it may hold more than alpha. The slope is taken along
+                what requires a gradient, and is zero where the loss does not depend on it.
+        """
+
 
 class Variant:
     """First-order DARTS (Liu, Simonyan and Yang, ICLR 2019). Subclass it and override what differs."""
@@ -238,6 +252,13 @@ class Variant:
     def alpha_penalty(self, architecture: Architecture, moment: Moment) -> Tensor | None:
         """Return a scalar that is added to the validation loss of alpha."""
         return None
+
+    def weight_gradients(self, step: StepView) -> Mapping[str, Tensor | None]:
+        """Return the gradient that the weights' optimiser is given, by weight name, before it is clipped.
+
+        A weight without one, left out or None, stays as it is: no decay and no momentum move it either.
+        """
+        return step.weight_gradients()
 
     def before_weight_step(self, step: StepView) -> None:
         """Act before the network weights move."""
