@@ -88,7 +88,7 @@ class Search:
             parameters[name] = values.requires_grad_()
         return parameters
 
-    def _optimizers(self) -> tuple[torch.optim.SGD, torch.optim.Adam]:
+    def _optimizers(self) -> tuple[torch.optim.SGD, torch.optim.Optimizer]:
         weights, alpha = self.protocol.weights, self.variant.alpha_settings(self.protocol.alpha)
         weight_optimizer = torch.optim.SGD(
             self.supernet.parameters(),
@@ -99,12 +99,10 @@ class Search:
             foreach=True,
         )
         # A group may be empty, a list of parameters may not.
-        alpha_optimizer = torch.optim.Adam(
-            [{"params": list(self.architecture.values())}],
-            lr=alpha.lr,
-            betas=alpha.betas,
-            weight_decay=alpha.weight_decay,
-        )
+        groups = [{"params": list(self.architecture.values())}]
+        if alpha.optimizer == "sgd":
+            return weight_optimizer, torch.optim.SGD(groups, lr=alpha.lr, weight_decay=alpha.weight_decay)
+        alpha_optimizer = torch.optim.Adam(groups, lr=alpha.lr, betas=alpha.betas, weight_decay=alpha.weight_decay)
         return weight_optimizer, alpha_optimizer
 
     def _rebuild(self, decision: Rebuild) -> None:

@@ -168,10 +168,13 @@ class WeightSettings(Settings):
 
 
 class AlphaSettings(Settings):
-    """Optimiser of the architecture parameters alpha: Adam."""
+    """Optimiser of the architecture parameters alpha."""
 
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """`sgd` is the plain one, without momentum."""
     lr: float = Field(gt=0, le=LARGEST)
     betas: tuple[Beta, Beta]
+    """Of Adam; `sgd` has none."""
     weight_decay: float = Field(ge=0, le=LARGEST)
     init_scale: float = Field(gt=0, le=LARGEST)
     """Standard deviation of alpha's normal initialisation."""

@@ -122,7 +122,11 @@ class Conformance:
         """Alpha moves, unless the method's own `alpha_gradient` says that there is no step."""
         course = undisturbed(variant)
         first, last = course.states[0]["architecture"], course.states[-1]["architecture"]
-        if not first or not any(state["alpha_optimizer"]["state"] for state in course.states):
+        # Adam keeps a state of its steps, SGD does not.
+        stepped = any(
+            state["alpha_optimizer"]["state"] or not same(first, state["architecture"]) for state in course.states
+        )
+        if not first or not stepped:
             own = variant.alpha_gradient is not Variant.alpha_gradient
             want(own, variant, "a method without steps of alpha says so: its `alpha_gradient` returns None")
             return
