@@ -23,7 +23,7 @@ CHECKPOINTS = STATE / "checkpoints"
 KEPT = 2
 FRESH_SECONDS = 1.0
 """How long a checkpoint is fresh."""
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Raised when checkpoints change: those of another layout are set aside, and the search begins anew."""
 TABLES = ("epochs", "alpha", "one_shot")
 _NAME = re.compile(r"epoch-\d{6}\.[0-9a-f]{64}\.pt")

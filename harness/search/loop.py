@@ -52,6 +52,7 @@ class Search:
         self.dtype = DTYPES[protocol.precision]
         self.epoch = 0
         self.passes = 0.0
+        self.frozen: set[str] = set()
         self.meter = Meter()
         self.stop_reason: str | None = None
         self._streams: dict[str, np.random.Generator] = {}
@@ -110,6 +111,7 @@ class Search:
         self.supernet = self._build(decision.spec)
         if decision.transfer is not None:
             decision.transfer(old, self.supernet)
+        self.frozen = set()
         old.graphs = None  # their memory is the card's, and a cycle of references would keep it for a while
         if decision.fresh_alpha:
             self.architecture = self._draw_architecture()
@@ -212,7 +214,7 @@ class Search:
         self.variant.before_weight_step(step)
         gradients = self.variant.weight_gradients(step)
         for name, weight in step.weights.items():
-            weight.grad = gradients.get(name)
+            weight.grad = None if name in self.frozen else gradients.get(name)
         clip = self.protocol.weights.clip
         norm = torch.nn.utils.clip_grad_norm_(self.supernet.weights.values(), math.inf if clip is None else clip)
         self.meter.count("gradient norm", norm)
@@ -220,6 +222,20 @@ class Search:
         self.meter.count("weight steps", 1.0)
         self.weight_optimizer.step()
         self.variant.after_weight_step(step)
+
+    def freeze(self, names: Iterable[str]) -> None:
+        """Let the optimiser leave these weights alone from now on: no gradient, decay or momentum moves them.
+
+        Raises:
+            ValueError: the supernet has no weight of such a name.
+        """
+        chosen = set(names)
+        unknown = sorted(chosen - self.supernet.weights.keys())
+        if unknown:
+            raise ValueError(f"there is no weight {unknown[0]!r} to freeze")
+        self.frozen |= chosen
+        for name in chosen:
+            self.weight_optimizer.state.pop(self.supernet.weights[name], None)
 
     # Reading
 
@@ -294,6 +310,7 @@ class Search:
             "spec": asdict(self.supernet.spec),
             "stop_reason": self.stop_reason,
             "cell": self.cell,
+            "frozen": sorted(self.frozen),
             "weights": self.supernet.state_dict(),
             "architecture": {name: value.detach() for name, value in self.architecture.items()},
             "weight_optimizer": self.weight_optimizer.state_dict(),
@@ -314,6 +331,7 @@ class Search:
         self.weight_optimizer, self.alpha_optimizer = self._optimizers()
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        self.frozen = set(state["frozen"])
         self.variant.load_state(on_device(state["variant"], self.device))
 
 

@@ -68,13 +68,16 @@ class Step:
 
     def training_gradients(self, architecture: Tensors) -> tuple[dict[str, Tensor | None], dict[str, Tensor]]:
         """Return what `weight_gradients` returns, and in the same pass the slope along `architecture`."""
-        weights = self.weights
-        loss, logits = self._loss(self.train_batch, Phase.WEIGHTS, weights, architecture)
-        self.search.meter.add("train", loss, logits, self.train_batch[1])
+        free = {name: weight for name, weight in self.weights.items() if name not in self.search.frozen}
         along = {name: value for name, value in architecture.items() if value.requires_grad}
-        found = torch.autograd.grad(loss, [*weights.values(), *along.values()], allow_unused=True)
-        slopes = zip(along.items(), found[len(weights) :], strict=True)
-        return dict(zip(weights, found[: len(weights)], strict=True)), {
+        wanted = [*free.values(), *along.values()]
+        with torch.set_grad_enabled(bool(wanted)):
+            loss, logits = self._loss(self.train_batch, Phase.WEIGHTS, self.weights, architecture)
+        self.search.meter.add("train", loss, logits, self.train_batch[1])
+        found = iter(torch.autograd.grad(loss, wanted, allow_unused=True) if wanted else ())
+        of_weights = {name: next(found) if name in free else None for name in self.weights}
+        slopes = zip(along.items(), found, strict=True)
+        return of_weights, {
             name: torch.zeros_like(value) if slope is None else slope for (name, value), slope in slopes
         }
 

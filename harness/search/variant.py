@@ -101,7 +101,7 @@ Decision = Continue | Stop | Rebuild
 
 
 class SearchView(typing.Protocol):
-    """What a hook may see of a running search. It reads; only `passes` and `meter` are there to be added to."""
+    """What a hook may see of a running search. It reads; only `passes`, `meter` and `freeze` are there to change it."""
 
     variant: "Variant"
     protocol: Protocol
@@ -118,6 +118,8 @@ class SearchView(typing.Protocol):
     supernet: Supernet
     architecture: Architecture
     weight_optimizer: torch.optim.SGD
+    frozen: set[str]
+    """Names of the weights that the optimiser leaves alone."""
     cell: str | None
     """The argmax cell at the end of the last epoch."""
 
@@ -127,6 +129,16 @@ class SearchView(typing.Protocol):
 
     def moment(self, phase: Phase, step: int = 0, batch_size: int = 0) -> Moment:
         """Return where the search stands, for a variant's hooks."""
+
+    def freeze(self, names: Iterable[str]) -> None:
+        """Let the optimiser leave these weights alone from now on: no gradient, decay or momentum moves them.
+
+        They take part in every pass as before. That stays so when the search is resumed, and ends with a rebuild,
+        which brings other weights.
+
+        Raises:
+            ValueError: the supernet has no weight of such a name.
+        """
 
     def arithmetic(self) -> AbstractContextManager[None]:
         """Run the networks in the protocol's precision."""

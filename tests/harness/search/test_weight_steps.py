@@ -10,11 +10,12 @@ from torch import Tensor
 from harness.base.named_tensors import constant
 from harness.networks.cuda_graphs import GraphedPasses
 from harness.search.loop import Search
-from harness.search.variant import StepView, Variant
+from harness.search.variant import Rebuild, SearchView, StepView, Variant
 from harness.testing import tiny_search
 from harness.testing.searches import first_step
 from tests.harness.networks.recorded_graphs import Recorders
 from tests.harness.search.test_loop import assert_same
+from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 
 
@@ -69,15 +70,91 @@ def test_both_gradients_of_one_pass_are_those_of_autograd() -> None:
     assert search.meter.ratio("train/loss", "train/batches") == pytest.approx(float(loss.detach()))
 
 
+class Freezing(Darts):
+    """Leaves the 3x3 convolution of the first edge alone after the first step, and all weights after four."""
+
+    def after_weight_step(self, step: StepView) -> None:
+        search = step.search
+        if search.epoch == 0:
+            search.freeze([FROZEN])
+        elif search.epoch == 2:
+            search.freeze(search.supernet.weights)
+
+
+FROZEN = "cells.0.edges.0_1.nor_conv_3x3.convolution.weight"
+
+
+def test_a_frozen_weight_stays_and_the_others_move_by_their_own_gradients() -> None:
+    search = tiny_search(Freezing, precision="float64", weights__weight_decay=0.1)
+    search._weight_step(first_step(search))
+    weight = search.supernet.weights[FROZEN]
+    assert weight.grad is not None
+    start, others = copy.deepcopy(constant(search.supernet.weights)), search.supernet.weights.keys() - {FROZEN}
+    free = first_step(search)
+    search.frozen, expected = set(), free.weight_gradients()
+    search.freeze([FROZEN])
+    search._weight_step(first_step(search))
+    assert torch.equal(weight, start[FROZEN])
+    assert weight.grad is None
+    assert not search.weight_optimizer.state[weight]
+    clipped = min(
+        1.0, 5 / float(torch.nn.utils.get_total_norm([expected[name] for name in others if expected[name] is not None]))
+    )
+    for name in others:
+        found = search.supernet.weights[name].grad
+        assert (found is None) == (expected[name] is None)
+        if found is not None:
+            assert torch.allclose(found, clipped * expected[name], rtol=1e-5, atol=1e-12)
+            assert not torch.equal(search.supernet.weights[name], start[name])
+
+
+def test_a_method_cannot_move_a_frozen_weight_by_a_gradient_of_its_own() -> None:
+    class Pushing(Darts):
+        def weight_gradients(self, step: StepView) -> Mapping[str, Tensor | None]:
+            return {name: torch.ones_like(weight) for name, weight in step.weights.items()}
+
+    search = tiny_search(Pushing)
+    search.freeze([FROZEN])
+    before = search.supernet.weights[FROZEN].detach().clone()
+    search._weight_step(first_step(search))
+    assert torch.equal(search.supernet.weights[FROZEN], before)
+
+
+def test_frozen_weights_survive_a_resume_and_all_may_be_frozen() -> None:
+    search = assert_resumes(Freezing)
+    assert search.frozen == set(search.supernet.weights)
+    before = copy.deepcopy(constant(search.supernet.weights))
+    search.run_epoch()
+    assert_same(constant(search.supernet.weights), before)
+    assert search.finite
+
+
+def test_a_weight_of_no_such_name_is_named() -> None:
+    with pytest.raises(ValueError, match="there is no weight 'stem'"):
+        tiny_search(Darts).freeze(["stem"])
+
+
+def test_a_new_network_learns_all_its_weights() -> None:
+    class Rebuilding(Darts):
+        def end_of_epoch(self, search: SearchView) -> Rebuild:
+            search.freeze([FROZEN])
+            return Rebuild(search.supernet.spec, epochs=None)
+
+    search = tiny_search(Rebuilding)
+    search.run_epoch()
+    assert not search.frozen
+
+
+@pytest.mark.parametrize("method", [Doubling, Freezing])
 @pytest.mark.parametrize(
     "changes", [{"network__cuda_graphs": True}, {"network__gradient_checkpointing": True}], ids=lambda one: str(one)
 )
 def test_every_way_to_run_a_network_gives_the_same_steps(
-    changes: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+    method: type[Variant], changes: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GraphedPasses, "recorder", Recorders)
-    plain, other = (tiny_search(Doubling, diagnostics__every=None, **more) for more in ({}, changes))
+    plain, other = (tiny_search(method, diagnostics__every=None, **more) for more in ({}, changes))
     for search in (plain, other):
-        search.run_epoch()
-        search.run_epoch()
+        for _ in range(3):
+            search.run_epoch()
     assert_same(dict(other.supernet.weights), dict(plain.supernet.weights))
