@@ -41,6 +41,7 @@ from harness.search.variant import (
     Moment,
     Phase,
     Rebuild,
+    Restart,
     SearchView,
     StepView,
     Stop,
@@ -83,6 +84,7 @@ __all__ = [  # noqa: RUF022 (by topic)
     "Continue",
     "Stop",
     "Rebuild",
+    "Restart",
     "Decision",
     # The network, as data
     "SupernetSpec",

@@ -87,20 +87,24 @@ def _cost(protocol: Protocol, name: str, measured: dict[str, _Measured]) -> Cost
         return Cost(START_SECONDS, None, "cpu", source, measured=False)
     others = {other: found for other, found in measured.items() if issubclass(registry.method(other), Variant)}
     if others:
-        return _scaled(method.passes_per_step, others)
+        return _scaled(_passes_a_step(method, protocol), others, protocol)
     rate = read_calibration(protocol) or published_rate(protocol)
     steps = steps_per_epoch(protocol)
     if rate is None or steps is None:
         return None
-    passes = protocol.epochs * steps * method.passes_per_step
+    passes = steps * protocol.epochs * _passes_a_step(method, protocol)
     source = f"{rate.source}, scaled by passes; steps only"
     return Cost(passes * rate.seconds_a_pass, rate.memory_bytes, rate.device, source, measured=False)
 
 
-def _scaled(passes_per_step: float, others: dict[str, _Measured]) -> Cost:
+def _passes_a_step(method: type[Variant], protocol: Protocol) -> float:
+    return method.passes_per_step + method.further_epochs / protocol.epochs
+
+
+def _scaled(passes_a_step: float, others: dict[str, _Measured], protocol: Protocol) -> Cost:
     # Diagnostics look at the network from outside: they cost all methods the same.
     seconds = [
-        found.steps * passes_per_step / registry.variant(name).passes_per_step + found.diagnostics
+        found.steps * passes_a_step / _passes_a_step(registry.variant(name), protocol) + found.diagnostics
         for name, found in others.items()
     ]
     runs = sum(found.runs for found in others.values())

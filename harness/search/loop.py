@@ -30,7 +30,7 @@ from harness.search.alpha_rows import alpha_rows
 from harness.search.derivation import CHEAP_RULES
 from harness.search.meter import Meter
 from harness.search.steps import Step
-from harness.search.variant import Moment, Phase, Rebuild, Stop, Variant
+from harness.search.variant import Moment, Phase, Rebuild, Restart, Stop, Variant
 from harness.settings.protocol import Protocol
 from harness.space.cell import OPERATIONS, Cell, Shape
 
@@ -56,7 +56,7 @@ class Search:
         self.meter = Meter()
         self.stop_reason: str | None = None
         self._streams: dict[str, np.random.Generator] = {}
-        self._stage_start, self._stage_epochs = 0, variant.first_stage_epochs()
+        self._stage_start, self._stage_epochs, self._lr_scale = 0, variant.first_stage_epochs(), 1.0
         self.alpha_rows: list[dict[str, Any]] = []
         """Alpha and op weights at the end of the last epoch, before any rebuild, as rows of alpha.parquet."""
         self.one_shot_rows: list[dict[str, Any]] = []
@@ -109,17 +109,26 @@ class Search:
     def _rebuild(self, decision: Rebuild) -> None:
         old = self.supernet
         self.supernet = self._build(decision.spec)
+        self._lr_scale = 1.0
         if decision.transfer is not None:
             decision.transfer(old, self.supernet)
         self.frozen = set()
         old.graphs = None  # their memory is the card's, and a cycle of references would keep it for a while
         if decision.fresh_alpha:
             self.architecture = self._draw_architecture()
-        if decision.epochs is not None:
-            self._stage_start, self._stage_epochs = self.epoch, decision.epochs
+        self._begin_stage(decision.epochs)
         self.weight_optimizer, alpha_optimizer = self._optimizers()
         if decision.fresh_alpha:
             self.alpha_optimizer = alpha_optimizer
+
+    def _restart(self, decision: Restart) -> None:
+        self._lr_scale = decision.lr_scale
+        self._begin_stage(decision.epochs)
+        self.weight_optimizer, _ = self._optimizers()
+
+    def _begin_stage(self, epochs: int | None) -> None:
+        if epochs is not None:
+            self._stage_start, self._stage_epochs = self.epoch, epochs
 
     # Steps
 
@@ -194,13 +203,15 @@ class Search:
             self.stop_reason = decision.reason
         elif isinstance(decision, Rebuild):
             self._rebuild(decision)
+        elif isinstance(decision, Restart):
+            self._restart(decision)
 
     def _set_learning_rate(self, step: int) -> None:
         settings = self.protocol.weights
         progress = (self.epoch - self._stage_start + step / self.data.steps_per_epoch) / self._stage_epochs
         cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         for group in self.weight_optimizer.param_groups:
-            group["lr"] = settings.lr_min + (settings.lr - settings.lr_min) * cosine
+            group["lr"] = self._lr_scale * (settings.lr_min + (settings.lr - settings.lr_min) * cosine)
 
     def _alpha_step(self, step: Step) -> None:
         gradients = self.variant.alpha_gradient(step)
@@ -306,7 +317,7 @@ class Search:
         return {
             "epoch": self.epoch,
             "passes": self.passes,
-            "stage": [self._stage_start, self._stage_epochs],
+            "stage": [self._stage_start, self._stage_epochs, self._lr_scale],
             "spec": asdict(self.supernet.spec),
             "stop_reason": self.stop_reason,
             "cell": self.cell,
@@ -321,7 +332,7 @@ class Search:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
         self.epoch, self.passes = state["epoch"], state["passes"]
-        self._stage_start, self._stage_epochs = state["stage"]
+        self._stage_start, self._stage_epochs, self._lr_scale = state["stage"]
         self.stop_reason, self.cell = state["stop_reason"], state["cell"]
         self.supernet = self._build(SupernetSpec.from_plain(state["spec"]))
         self.supernet.load_state_dict(state["weights"])

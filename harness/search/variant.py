@@ -97,7 +97,19 @@ class Rebuild:
     transfer: Callable[[torch.nn.Module, torch.nn.Module], None] | None = None
 
 
-Decision = Continue | Stop | Rebuild
+@dataclass(frozen=True)
+class Restart:
+    """Begin the optimiser of the weights anew on the same network: its momentum is gone.
+
+    Weights, alpha with its optimiser, and what is frozen go on. The learning rate is `lr_scale` times the protocol's
+    from now on, and falls again over `epochs`; None lets it go on falling from where it is, scaled.
+    """
+
+    lr_scale: float
+    epochs: int | None
+
+
+Decision = Continue | Stop | Rebuild | Restart
 
 
 class SearchView(typing.Protocol):
@@ -222,6 +234,10 @@ class Variant:
 
     What `end_of_epoch` and `derive` spend is not in it, and counts in a run's passes where they add it.
     """
+    """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count."""
+    further_epochs: ClassVar[float] = 0.0
+    """What `end_of_epoch` should cost beside the steps in a whole search, however long it is: in forward-backward
+    passes over the batches of one epoch. A forward pass alone is a third."""
 
     class Settings(BaseSettings):
         """The variant's own settings; DARTS has none."""
@@ -235,7 +251,7 @@ class Variant:
         return spec
 
     def first_stage_epochs(self) -> int:
-        """Return over how many epochs the learning rate falls at first: all, unless the net is rebuilt on the way."""
+        """Return over how many epochs the learning rate falls at first: all, unless it begins anew on the way."""
         return self.protocol.epochs
 
     def architecture_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """What a method may change of the step of the weights."""
 
 import copy
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from harness.base.named_tensors import constant
 from harness.networks.cuda_graphs import GraphedPasses
 from harness.search.loop import Search
-from harness.search.variant import Rebuild, SearchView, StepView, Variant
+from harness.search.variant import Continue, Rebuild, Restart, SearchView, StepView, Variant
 from harness.testing import tiny_search
 from harness.testing.searches import first_step
 from tests.harness.networks.recorded_graphs import Recorders
@@ -158,3 +159,44 @@ def test_every_way_to_run_a_network_gives_the_same_steps(
         for _ in range(3):
             search.run_epoch()
     assert_same(dict(other.supernet.weights), dict(plain.supernet.weights))
+
+
+class Restarting(Darts):
+    """Searches for one epoch, then goes on at a tenth of the rate for two."""
+
+    def first_stage_epochs(self) -> int:
+        return 1
+
+    def end_of_epoch(self, search: SearchView) -> Continue | Restart:
+        return Restart(lr_scale=0.1, epochs=2) if search.epoch == 1 else Continue()
+
+
+def test_a_restart_keeps_the_network_and_begins_its_optimiser_anew() -> None:
+    search, plain = tiny_search(Restarting), tiny_search(Darts)
+    search.freeze([FROZEN])
+    network, alpha = search.supernet, search.alpha_optimizer
+    search.run_epoch()
+    assert (search.supernet, search.alpha_optimizer) == (network, alpha)
+    assert search.frozen == {FROZEN}
+    assert not search.weight_optimizer.state
+    rates = []
+    for _ in range(2):
+        search.run_epoch()
+        rates.append(search.weight_optimizer.param_groups[0]["lr"])
+    steps = plain.data.steps_per_epoch
+    shares = [(epoch + (steps - 1) / steps) / 2 for epoch in range(2)]
+    assert rates == pytest.approx([0.1 * (0.001 + 0.024 * (1 + math.cos(math.pi * share)) / 2) for share in shares])
+
+
+def test_a_restart_survives_a_resume() -> None:
+    assert_resumes(Restarting)
+
+
+def test_a_rebuild_after_a_restart_learns_at_the_whole_rate() -> None:
+    class Both(Restarting):
+        def end_of_epoch(self, search: SearchView) -> Rebuild | Restart:
+            return Restart(0.1, None) if search.epoch == 1 else Rebuild(search.supernet.spec, epochs=1)
+
+    search = tiny_search(Both, weights__lr_min=0.025)
+    rates = [search.run_epoch()["learning_rate"] for _ in range(3)]
+    assert rates == pytest.approx([0.025, 0.0025, 0.025])
