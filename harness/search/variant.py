@@ -232,9 +232,8 @@ class Variant:
     passes_per_step: ClassVar[float] = 2.0
     """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count.
 
-    What `end_of_epoch` and `derive` spend is not in it, and counts in a run's passes where they add it.
+    What `derive` spends is not in it, and counts in a run's passes where it adds it.
     """
-    """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count."""
     further_epochs: ClassVar[float] = 0.0
     """What `end_of_epoch` should cost beside the steps in a whole search, however long it is: in forward-backward
     passes over the batches of one epoch. A forward pass alone is a third."""
