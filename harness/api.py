@@ -9,15 +9,12 @@ from harness.base.named_tensors import Tensors, constant, gradient
 from harness.base.streams import stream
 from harness.estimators.hypergradient import (
     Loss,
-    along_direction,
     first_order,
     mixed_product,
-    moving_gradient,
     neumann,
     unrolled,
     zeroth_order,
 )
-from harness.estimators.tangent import SgdTangent
 from harness.images.batches import Batch, SearchData
 from harness.networks.net2wider import widen
 from harness.networks.supernet import (
@@ -31,6 +28,7 @@ from harness.networks.supernet import (
 from harness.search.baseline import Baseline
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
 from harness.search.diagnostics import alpha_hessian
+from harness.search.moved_weights import Tangent, Twin
 from harness.search.operation_strength import best_of_k, operation_strength, removal_effect
 from harness.search.relaxations import gumbel_softmax, running_sums, sparsemax, straight_through
 from harness.search.stages import Stages, keep_largest
@@ -101,9 +99,8 @@ __all__ = [  # noqa: RUF022 (by topic)
     "mixed_product",
     "neumann",
     "zeroth_order",
-    "along_direction",
-    "moving_gradient",
-    "SgdTangent",
+    "Twin",
+    "Tangent",
     "alpha_hessian",
     # Relaxations
     "sparsemax",

@@ -216,7 +216,7 @@ class Conformance:
     def test_it_proposes_cells_and_answers_with_the_best_it_saw(self, baseline: type[Baseline]) -> None:
         """`propose` returns cells of the space."""
         rows = run_baseline(baseline, baseline.Settings(evaluations=60), 0, SIGNAL)
-        seen = set(np.round(rows["signal"], 9)) <= set(np.round(SIGNAL.scores, 9))
+        seen = set(np.round(rows["signal"], 9)) <= set(np.round(SIGNAL.scores, 9).ravel())
         want(seen, baseline, "every score is one of the table")
         answers = [Cell.from_string(cell) for cell in rows["cell"]]
         best = [SIGNAL.scores[0, cell.index] for cell in answers] == rows["signal"].cummax().tolist()

@@ -7,6 +7,7 @@ from harness.board.runner import run_search
 from harness.records.record import read_table, run_folder
 from harness.search.derivation import argmax_cell
 from harness.search.loop import Search
+from harness.search.moved_weights import Tangent, Twin
 from harness.search.relaxations import sparsemax
 from harness.search.variant import Phase
 from harness.settings.protocol import load_board
@@ -16,7 +17,7 @@ from tests.conftest import tiny_params, write_params
 from tests.harness.search.test_loop import assert_same
 from tests.variants.searches import assert_resumes
 from variants.darts import Darts
-from variants.zo_darts import Tangent, Twin, ZoDarts, unit_direction
+from variants.zo_darts import ZoDarts, unit_direction
 from variants.zo_darts_plus import ZoDartsPlus
 from variants.zo_darts_pp import ZoDartsPlusPlus
 
