@@ -25,6 +25,8 @@ from harness.networks.supernet import (
     nonzero_operations,
     twice_differentiable,
 )
+from harness.networks.probe import Probed, probe
+from harness.networks.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, nonzero_operations
 from harness.search.baseline import Baseline
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
 from harness.search.diagnostics import alpha_hessian
@@ -93,6 +95,9 @@ __all__ = [  # noqa: RUF022 (by topic)
     "twice_differentiable",
     "widen",
     # Estimators of the alpha gradient, and its Hessian
+    "probe",
+    "Probed",
+    # Estimators of the alpha gradient
     "Loss",
     "first_order",
     "unrolled",
