@@ -17,6 +17,7 @@ from harness.estimators.hypergradient import (
 )
 from harness.images.batches import Batch, SearchData
 from harness.networks.net2wider import widen
+from harness.networks.probe import Probed, probe
 from harness.networks.supernet import (
     EVERY_OPERATION,
     Controls,
@@ -25,8 +26,6 @@ from harness.networks.supernet import (
     nonzero_operations,
     twice_differentiable,
 )
-from harness.networks.probe import Probed, probe
-from harness.networks.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, nonzero_operations
 from harness.search.baseline import Baseline
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
 from harness.search.diagnostics import alpha_hessian

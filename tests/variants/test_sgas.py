@@ -32,7 +32,6 @@ def test_scores_by_hand() -> None:
     first = (importance - 0.4) / 0.6 * certainty
     assert scores(p, [], criterion=1) == pytest.approx(first)
     assert scores(p, [], criterion=2) == pytest.approx(first)  # nothing to look back at
-    assert scores(p, [p.tolist()], criterion=1) == pytest.approx(first)
     past = p.copy()
     past[1] = [0.5, 0.25, 0.25, 0, 0]  # q: half of it where it was
     past[3] = [0.0, 0.0, 0.0, 0.0, 1.0]  # q: nothing
@@ -40,6 +39,7 @@ def test_scores_by_hand() -> None:
     stability = np.array([1, (0.5 + 1) / 2, 1, 0.5, (0.75 + 1) / 2, 1])
     found = scores(p, [past.tolist(), p.tolist()], criterion=2)
     assert found == pytest.approx(first * (stability - 0.5) / 0.5)
+    assert scores(p, [past.tolist()], criterion=1) == pytest.approx(first)
 
 
 def test_none_is_taken_out_and_equal_values_tell_nothing_apart() -> None:
