@@ -29,6 +29,7 @@ def test_a_series_by_hand() -> None:
     assert stop_of(series, factor=1.4) == (11, 5)
     assert stop_of(series, first=5) == (11, 5)
     assert stop_of([1.0] * 10 + [2.4]) is None  # a mean of 1.28
+    assert stop_of([1.0] * 10 + [2.6]) == (10, 4)  # of 1.32, and with a sixth measurement it would be 1.27
     assert stop_of([1.0, 1.0, 2.0], first=0, window=1, lag=1) == (2, 1)
     assert stop_of([1.0, 1.0, 1.0, 5.0], first=0, window=3, lag=1) == (3, 1)
 
