@@ -50,22 +50,16 @@ def paper_order(results: Results) -> list[TruthColumn]:
 
 
 def landmarks(results: Results, best_of: TruthColumn | None = None) -> pd.DataFrame:
-    """Return the landmarks by falling truth of the main column, with readable names.
+    """Return the landmarks by falling truth of the main column.
 
     `best_of` leaves out the best cells of all columns but this one, and sorts by it.
     """
-    labels = {column.key: column.label for column in results.columns}
     # Without percentile columns the table shows a dash.
     percentile_keys = [column.percentile_key for column in results.columns]
     table = results.landmarks.reindex(columns=results.landmarks.columns.union(percentile_keys))
-    prefix = "best of "
     if best_of is not None:
-        others = table["name"].str.startswith(prefix) & (table["name"] != prefix + best_of.key)
-        table = table[~others].copy()
-    table["name"] = [
-        prefix + labels.get(name.removeprefix(prefix), name.removeprefix(prefix)) if name.startswith(prefix) else name
-        for name in table["name"]
-    ]
+        best = "best of "
+        table = table[~table["name"].str.startswith(best) | (table["name"] == best + best_of.label)]
     return table.sort_values((best_of or results.main).key, ascending=False, kind="stable")
 
 

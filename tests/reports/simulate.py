@@ -258,7 +258,7 @@ def landmarks(truth: pd.DataFrame) -> pd.DataFrame:
         "all 1x1 convolutions": Cell((CONV1,) * 6), "all average pooling": Cell((POOL,) * 6),
         "all none": Cell((NONE,) * 6),
     }  # fmt: skip
-    named |= {f"best of {column}": Cell.from_string(truth[column].idxmax()) for column in truth}
+    named |= {f"best of {column_label(str(column))}": Cell.from_string(truth[column].idxmax()) for column in truth}
     rows = [{"name": name, "cell": str(cell), "cell_index": cell.index} for name, cell in named.items()]
     table = pd.DataFrame(rows)
     table = table.join(truth, on="cell")
@@ -268,12 +268,16 @@ def landmarks(truth: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def column_label(column: str) -> str:
+    _, data_set, split = column.split("/")
+    return f"{LABELS[data_set]} {split}"
+
+
 def truth_facts(truth: pd.DataFrame) -> dict[str, Any]:
     columns = {}
     for key, values in truth.items():
-        _, data_set, split = str(key).split("/")
         columns[key] = {
-            "label": f"{LABELS[data_set]} {split}", "epochs": 200 if split == "test" else 12,
+            "label": column_label(str(key)), "epochs": 200 if str(key).endswith("test") else 12,
             "mean": values.mean(), "sd": values.std(), "median": values.median(), "best": values.max(),
             "best_cell": values.idxmax(), "quantiles": np.percentile(values, range(101)).tolist(),
         }  # fmt: skip
