@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.space.cell import POOL, SKIP
-from reports.analysis import false_rates
+from reports import false_rates
 from reports.analysis.end_values import Diagnostic
 from reports.analysis.repairs import BY_CHANCE, with_truth
 from reports.analysis.summary import SIGN_TEST_SEEDS

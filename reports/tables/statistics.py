@@ -10,7 +10,8 @@ from harness.statistics.estimates import (
     FloatArray,
 )
 from harness.statistics.significance import fewest_pairs, noise_floor
-from reports.analysis import false_rates, summary
+from reports import false_rates
+from reports.analysis import summary
 from reports.analysis.aggregate import aggregate_columns, aggregate_data
 from reports.analysis.statistics import HIGHER, LOWER, column_statistics, versus
 from reports.results import Results, TruthColumn

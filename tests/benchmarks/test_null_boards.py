@@ -11,7 +11,7 @@ from benchmarks import null_boards
 from benchmarks.null_boards import BASELINE, BEST, KINDS, PAIR, PICKED, PREDICTOR, REFERENCE, REPAIR
 from benchmarks.page import RESULTS
 from harness.board.compare import LEVEL
-from reports.analysis import false_rates
+from reports import false_rates
 
 BOARDS = 100
 SKEWED = "skewed and unequal spreads"
@@ -25,16 +25,18 @@ def measured() -> pd.DataFrame:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seeds", [3, 10])
 def test_few_boards_of_equal_methods_carry_a_false_statement(kind: str, seeds: int) -> None:
-    found = null_boards.rates(kind, seeds, 9, BOARDS)["rate"]
+    found = null_boards.rates(kind, seeds, 9, BOARDS)
     stated = dict.fromkeys((BEST, REFERENCE, BASELINE, PAIR, REPAIR, PREDICTOR), LEVEL)
     stated[PREDICTOR] = false_rates.PREDICTORS / 100
     if seeds == 3:
         stated[REPAIR] = 0.27  # said beside the mark
     if kind == SKEWED:
+        stated[PREDICTOR] = 0.13  # the highest of the mean that the page states
         stated |= {BEST: false_rates.BEST / 100, REFERENCE: false_rates.REFERENCE / 100}
         stated |= {BASELINE: false_rates.BASELINE / 100, REPAIR: max(stated[REPAIR], false_rates.REPAIR / 100)}
     for claim, rate in stated.items():
-        assert found[claim] <= rate + 3 * np.sqrt(rate * (1 - rate) / BOARDS), claim
+        measured, boards = found.loc[claim, ["rate", "boards"]]
+        assert measured <= rate + 3 * np.sqrt(rate * (1 - rate) / boards), claim
 
 
 def test_a_pair_that_was_picked_is_no_test() -> None:
