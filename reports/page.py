@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness.settings.protocol import Board
 from harness.tracking.tracked import Tracked
 from reports.analysis import summary
-from reports.figures.picture import draw_together
+from reports.drawing.picture import draw_together
 from reports.methods import Description, describe
 from reports.results import Results, load_results
 from reports.section import Block, Figures, Folded, Section

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.tables.table import Table
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import UserError
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.tables.latex import to_latex
 from reports.tables.markdown import to_markdown
 from reports.tables.table import Table

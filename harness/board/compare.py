@@ -145,19 +145,23 @@ def _compare_column(finished: pd.DataFrame, first: str, second: str, key: str, l
     if {first, second} - set(known["variant"]):
         return None
     row = compare_with(known, key, second).iloc[0]
-    training_noise = _training_noise(known, first, second, key)
+    training_noise = _finite(paired_training_noise(known, first, second, key))
     values = known.pivot(index="seed", columns="variant", values=key)[[first, second]]
     values = values.set_axis(["first", "second"], axis=1)
     return Comparison(first, second, key, label, NOISE_FLOOR.get(key), training_noise, values, row, choices)
 
 
-def _training_noise(known: pd.DataFrame, first: str, second: str, key: str) -> float | None:
+def paired_training_noise(known: pd.DataFrame, first: str, second: str, key: str) -> float:
+    """Return the difference that the training of the cells of paired runs allows, points; NaN where it is not known.
+
+    `known`: runs with an accuracy in the truth column `key`, with the columns `SPREADS` of their cells.
+    """
     sides = [known[known["variant"] == name] for name in (first, second)]
     paired = set(sides[0]["seed"]) & set(sides[1]["seed"])
     if not paired:
-        return None
+        return math.nan
     one, other = (cells_with_errors(side[side["seed"].isin(paired)], key) for side in sides)
-    return _finite(allowed_difference(one, other))
+    return allowed_difference(one, other)
 
 
 def as_json(comparisons: list[Comparison]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from harness.board.compare import LEVEL, told_apart
+from harness.board.compare import LEVEL, paired_training_noise, told_apart
 from harness.statistics.estimates import (
     bootstrap_interval,
     interquartile_mean,
@@ -15,7 +15,6 @@ from harness.statistics.estimates import (
 )
 from harness.statistics.significance import compare_with, fewest_pairs
 from reports.analysis import summary
-from reports.analysis.trainings import allowed_between
 from reports.results import Results, TruthColumn
 
 HIGHER, LOWER, UNDECIDED = "higher", "lower", "not told apart"
@@ -90,15 +89,9 @@ def versus(
     present = [name for name in candidates if name in set(known["variant"])]
     data = compare_with(known, column.key, reference, candidates=present)
     data = data.reindex([variant for variant in order if variant in data.index])
-    data["training_noise"] = [_training_noise(known, str(variant), reference, column) for variant in data.index]
+    noise = [paired_training_noise(known, str(variant), reference, column.key) for variant in data.index]
+    data["training_noise"] = noise
     return data.assign(verdict=[verdict(row, column.noise) for _, row in data.iterrows()])
-
-
-def _training_noise(known: pd.DataFrame, variant: str, reference: str, column: TruthColumn) -> float:
-    first, second = (known[known["variant"] == name] for name in (variant, reference))
-    paired = set(first["seed"]) & set(second["seed"])
-    first, second = (runs[runs["seed"].isin(paired)] for runs in (first, second))
-    return allowed_between(first, second, column) if paired else math.nan
 
 
 def verdict(row: pd.Series, noise: float | None) -> str:

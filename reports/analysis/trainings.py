@@ -3,7 +3,7 @@
 import pandas as pd
 
 from harness.space.cell import ALL_SKIP
-from harness.statistics.significance import DECIMALS
+from harness.statistics.estimates import DECIMALS
 from harness.statistics.training_noise import allowed_difference, called, error_of_mean, pooled_sd
 from harness.truth.columns import cells_with_errors, spread_key
 from reports.results import Results, TruthColumn

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from harness.space.cell import EDGE_NAMES, EDGES, OPERATIONS
 from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
-from reports.figures import style
+from reports.drawing import style
 
 PANELS_A_ROW = 3
 GAP = 1.0

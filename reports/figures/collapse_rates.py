@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from harness.space.cell import POOL, SKIP
 from harness.space.collapse import TRUTH
 from harness.space.drawing import OPERATION_COLOURS
-from reports.figures import style
+from reports.drawing import style
 
 ROW = 0.27
 """Height of a row, inches."""

@@ -8,7 +8,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from seaborn.utils import relative_luminance
 
-from reports.figures import style
+from reports.drawing import style
 
 DASH = "–"
 """Where a variant was not read by a rule."""

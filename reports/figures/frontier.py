@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from reports.figures import style
+from reports.drawing import style
 from reports.figures.accuracy import stretch_axis
 from reports.results import TruthColumn
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.analysis.end_values import DIAGNOSTICS
 from reports.analysis.predictors import known_diagnostics
-from reports.figures import style
+from reports.drawing import style
 from reports.figures.accuracy import stretch_axis
 from reports.results import TruthColumn
 

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import style
-from reports.figures.bands import draw_bands
+from reports.drawing import style
+from reports.drawing.bands import draw_bands
 
 REFERENCE_LINE: dict[str, Any] = {"color": style.INK, "lw": 0.9, "ls": (0, (3, 2))}
 

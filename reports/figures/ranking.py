@@ -8,9 +8,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import style
+from reports.drawing import style
+from reports.drawing.bands import draw_bands
 from reports.figures.accuracy import stretch_axis
-from reports.figures.bands import draw_bands
 from reports.results import TruthColumn
 
 PANELS_A_ROW = 5

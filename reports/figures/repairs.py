@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from reports.analysis.repairs import with_truth
 from reports.analysis.summary import SIGN_TEST_SEEDS
-from reports.figures import style
+from reports.drawing import style
 from reports.results import TruthColumn
 
 HIGHER, LOWER = "#0072b2", "#d55e00"

@@ -7,10 +7,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import style
-from reports.figures.accuracy import stretch_axis
-from reports.figures.bands import PERCENTILES, draw_boxes
-from reports.figures.rows import (
+from reports.drawing import style
+from reports.drawing.bands import PERCENTILES, draw_boxes
+from reports.drawing.rows import (
     COLOURS,
     GROUP_GAP,
     GROUPS,
@@ -23,6 +22,7 @@ from reports.figures.rows import (
     name_rows,
     run_points,
 )
+from reports.figures.accuracy import stretch_axis
 from reports.results import FINISHED, TruthColumn
 
 TALL = 25

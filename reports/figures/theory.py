@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from reports.figures import style
+from reports.drawing import style
 from reports.tables.theory import KINDS, Theory
 
 KIND_COLOURS = dict(zip(KINDS, ("#0072b2", "#d55e00", "#444444"), strict=True))

@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.figures import style
-from reports.figures.accuracy import stretch_axis
-from reports.figures.rows import (
+from reports.drawing import style
+from reports.drawing.rows import (
     COLOURS,
     GROUP_GAP,
     GROUPS,
@@ -20,6 +19,7 @@ from reports.figures.rows import (
     name_row,
     name_rows,
 )
+from reports.figures.accuracy import stretch_axis
 from reports.results import TruthColumn
 
 ROW = 0.38

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from harness.space.cell import EDGE_NAMES, OPERATIONS
 from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
-from reports.figures import style
+from reports.drawing import style
+from reports.drawing.bands import draw_bands
 from reports.figures.accuracy import stretch_axis
-from reports.figures.bands import draw_bands
 from reports.results import TruthColumn
 
 PANELS_A_ROW = 4

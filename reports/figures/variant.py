@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import style
-from reports.figures.bands import draw_bands
+from reports.drawing import style
+from reports.drawing.bands import draw_bands
 
 VARIANT, REFERENCE = "variant", "reference"
 """Whose line it is."""

@@ -1,10 +1,13 @@
-"""The lists of runs."""
+"""The tables of runs: each in numbers, those without a result, and what they cost."""
 
 import pandas as pd
 
 from harness.tracking.tracked import Tracked
+from reports.analysis import summary
 from reports.results import FINISHED, Results
-from reports.tables.table import DASH, Entry, Table, number
+from reports.tables.table import DASH, Entry, Table, mean_entry, number
+
+MEBIBYTE = 2**20
 
 
 def lost_table(lost: pd.DataFrame) -> Table:
@@ -36,3 +39,27 @@ def runs_table(name: str, runs: pd.DataFrame, results: Results, tracked: Tracked
     header += [f"{column.label} (%)" for column in results.columns]
     caption = "A row a run. Epochs of a baseline are the cells it evaluated."
     return Table(name, caption, header, [("", rows)], runs.convert_dtypes(), text_columns=2)
+
+
+def costs_table(results: Results, order: list[str]) -> Table:
+    """Return what the finished runs of each variant cost."""
+    data = summary.costs(results, order)
+    rows = []
+    for variant, row in data.iterrows():
+        row = pd.concat([row, pd.Series({f"{name}/n": row["n"] for name in ("seconds", "charged_seconds")})])
+        memory = Entry(number(row["peak_memory_bytes/mean"] / MEBIBYTE, 0))
+        passes = Entry(number(row["forward_backward_passes/mean"], 0))
+        charged = Entry(DASH) if pd.isna(row["charged_seconds/mean"]) else mean_entry(row, "charged_seconds", 0)
+        share = Entry(number(row["diagnostics_share/mean"], 1))
+        rows.append([Entry(str(variant)), mean_entry(row, "seconds", 1), share, passes, memory, charged])
+    header = [
+        "variant", "wall time (s)", "diagnostics (% of all time, mean)", "passes (mean)", "peak memory (MiB, mean)",
+        "time charged (s)",
+    ]  # fmt: skip
+    caption = (
+        "Cost of one run. Wall time: of the search without its diagnostics. "
+        "Passes: forward and backward passes of one batch through the supernet. Time "
+        "charged: what a baseline would have spent on training and validating the cells it evaluated, by the truth "
+        "source or a model."
+    )
+    return Table("costs", caption, header, [("", rows)], data.rename_axis("variant").reset_index())

@@ -9,10 +9,10 @@ from harness.space.cell import SKIP
 from harness.space.collapse import TRUTH
 from reports.analysis import cell_timelines, collapse_rates, landscape, predictors, repairs
 from reports.analysis.end_values import end_values
+from reports.drawing.picture import Picture
 from reports.figures.cell_timelines import timelines_figure
 from reports.figures.collapse_rates import rates_figure, times_figure
 from reports.figures.landscape import count_figure, landscape_figure
-from reports.figures.picture import Picture
 from reports.figures.predictors import eigenvalue_figure, end_values_figure
 from reports.figures.repairs import repairs_figure
 from reports.results import Results

@@ -2,11 +2,11 @@
 
 from harness.settings.protocol import Board
 from reports.analysis import summary
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.figures.strips import cost_strip
 from reports.results import Results
 from reports.section import Block, Figures, Section, Text
-from reports.tables.costs import costs_table
+from reports.tables.runs import costs_table
 
 
 def section(results: Results, board: Board, order: list[str]) -> Section | None:

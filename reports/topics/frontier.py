@@ -15,8 +15,8 @@ from reports.analysis.frontier import (
     price_data,
     with_equal_cost,
 )
+from reports.drawing.picture import Picture
 from reports.figures import frontier as frontier_figures
-from reports.figures.picture import Picture
 from reports.results import Results
 from reports.section import Block, Figures, Section, Text
 from reports.tables.frontier import frontier_table, price_table, seconds

@@ -7,13 +7,13 @@ import pandas as pd
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, EDGES, SKIP
 from harness.space.collapse import SKIPS
+from reports import limits
 from reports.analysis import summary
 from reports.analysis.statistics import HIGHER, LOWER, versus
 from reports.facts import Facts, Name, Sentence, text
 from reports.results import FINISHED, Results
 from reports.section import Block, Card, Cards, Folded, Section, Text
 from reports.tables.facts import facts_table
-from reports.topics import limits
 
 LISTED = 4
 """Variants that a sentence names before it counts the rest."""

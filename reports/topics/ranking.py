@@ -5,8 +5,8 @@ import pandas as pd
 from harness.settings.protocol import Board
 from harness.statistics.rank_correlation import BEST_CELLS
 from reports.analysis.ranking import at_the_end, last_accuracies, over_epochs, taus
+from reports.drawing.picture import Picture
 from reports.figures import ranking as ranking_figures
-from reports.figures.picture import Picture
 from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.ranking import column_table, course_table, end_table

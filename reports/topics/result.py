@@ -2,7 +2,7 @@
 
 from harness.settings.protocol import Board
 from reports.analysis import summary
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.figures.strips import truth_strip
 from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from harness.settings.protocol import Board
 from reports.analysis import aggregate
 from reports.analysis.statistics import VERDICTS, baselines_with_result, best_baseline, column_statistics, versus
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.figures.profiles import draw_profiles
 from reports.results import Results, TruthColumn
 from reports.section import Block, Figures, Folded, Section, Text

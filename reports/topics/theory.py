@@ -7,8 +7,8 @@ import pandas as pd
 
 from harness.space.cell import CELL_COUNT, OPERATIONS
 from reports.analysis.theory import QUADRATIC, SUPERNET, Theory, error_terms, estimates, limit_rates, read_theory
+from reports.drawing.picture import Picture
 from reports.figures import theory as figures
-from reports.figures.picture import Picture
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables import theory as tables
 from reports.tables.table import Table

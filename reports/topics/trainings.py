@@ -6,7 +6,7 @@ from harness.settings.protocol import Board
 from harness.statistics.training_noise import WITHIN
 from reports.analysis import summary
 from reports.analysis.trainings import beside_highest, has_trainings, skip_trainings, spreads
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.figures.trainings import both_spreads
 from reports.published.reader import read_published
 from reports.results import Results, TruthColumn

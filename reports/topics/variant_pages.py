@@ -8,8 +8,8 @@ import pandas as pd
 from harness.settings.protocol import Board
 from harness.tracking.tracked import Tracked
 from reports.analysis.trajectories import MEASURES, measures, op_weights
-from reports.figures.picture import Picture
-from reports.figures.style import shorten
+from reports.drawing.picture import Picture
+from reports.drawing.style import shorten
 from reports.figures.trajectories import op_weights as op_weights_figure
 from reports.figures.variant import REFERENCE, VARIANT, beside_reference
 from reports.methods import Description

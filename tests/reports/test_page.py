@@ -15,7 +15,7 @@ from harness.base.errors import UserError
 from harness.search import registry
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from harness.tracking.tracked import Tracked
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.page import _check_keys, _check_names, build_report
 from reports.results import load_results
 from reports.section import Section

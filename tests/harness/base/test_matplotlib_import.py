@@ -12,8 +12,8 @@ import hashlib, sys
 from harness.space.cell import Cell
 from harness.space.drawing import cell_png
 from reports.figures import accuracy
-from reports.figures.picture import Picture
-from reports.figures.style import sheet
+from reports.drawing.picture import Picture
+from reports.drawing.style import sheet
 
 def plot():
     figure, axes = sheet(2.0, 0.5, 0.1, 0.1, 0.4)

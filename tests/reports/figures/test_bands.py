@@ -3,7 +3,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from reports.figures.bands import draw_bands
+from reports.drawing.bands import draw_bands
 
 COLOURS = {"a": "#0072b2", "b": "#d55e00"}
 

@@ -1,7 +1,7 @@
 from matplotlib.figure import Figure
 
-from reports.figures import style
-from reports.figures.picture import Picture, draw_together
+from reports.drawing import style
+from reports.drawing.picture import Picture, draw_together
 from tests.conftest import ROOT
 
 

@@ -8,7 +8,7 @@ import pytest
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports.analysis import collapse_rates, predictors, repairs, summary
 from reports.analysis.end_values import end_values
-from reports.figures.picture import Picture
+from reports.drawing.picture import Picture
 from reports.results import Results, TruthColumn, load_results
 from reports.section import Figures, Folded, Text
 from reports.tables.repairs import repairs_tables

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from harness.base.matplotlib_import import drawing_settings
 from harness.base.processes import map_in_processes
-from reports.figures.style import SETTINGS
+from reports.drawing.style import SETTINGS
 
 
 class Picture:

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from reports.figures import style
+from reports.drawing import style
 from reports.results import FINISHED
 
 ROW = 0.27
