@@ -79,11 +79,16 @@ def versus_table(
     floor = f"; noise floor {column.noise:.2f} points" if column.noise is not None else "; no noise floor known"
     chosen = role == "baseline"
     choice = f" and for the choice of {reference} by these runs" if chosen else ""
+    trained = ""
+    if data["training_noise"].notna().any():
+        trained = (
+            "; within training noise: smaller than what the training of the paired runs' cells allows, see the section "
+            "on the noise"
+        )
     caption = (
         f"Each method against {reference} on {column_heading(column)}, paired by seed. P: chance that a run of the "
         "method is higher than one of the reference, ties count half. Difference: mean over the pairs in points, with "
-        f"its 95 % bootstrap interval{floor}; within training noise: smaller than what the training of the paired "
-        "runs' cells allows, see the section on the noise. P adjusted: of the sign flips, for all methods of the "
+        f"its 95 % bootstrap interval{floor}{trained}. P adjusted: of the sign flips, for all methods of the "
         f"table{choice}; before it can fall below {LEVEL}, {fewest_pairs(LEVEL)} pairs are needed. "
         f"{false_rates.of_boards(false_rates.BASELINE if chosen else false_rates.REFERENCE)} Pairs needed: to find a "
         "true difference of this size in one test with power 0.8."

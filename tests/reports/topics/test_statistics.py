@@ -138,6 +138,7 @@ def test_without_a_common_seed_there_is_no_pair():
     assert data.loc["other", "verdict"] == NO_PAIR
     assert data.loc["other", "probability_of_improvement"] == 1.0
     table = statistics_tables.versus_table(results, results.main, "base", "reference", order(results))
+    assert "training noise" not in table.caption  # nothing is known of it, and its section is not there
     assert [entry.text for entry in table.groups[0][1][0]][1:4] == [NO_PAIR, "1.00", "–"]
 
 
