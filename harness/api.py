@@ -19,10 +19,10 @@ from harness.images.batches import Batch, SearchData
 from harness.networks.net2wider import widen
 from harness.networks.probe import Probed, probe
 from harness.networks.supernet import (
-    EVERY_OPERATION,
     Controls,
     Supernet,
     SupernetSpec,
+    every_operation,
     nonzero_operations,
     twice_differentiable,
 )
@@ -88,7 +88,7 @@ __all__ = [  # noqa: RUF022 (by topic)
     # The network, as data
     "SupernetSpec",
     "Controls",
-    "EVERY_OPERATION",
+    "every_operation",
     "nonzero_operations",
     "Supernet",
     "twice_differentiable",

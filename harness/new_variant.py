@@ -38,7 +38,7 @@ class $class_name(Variant):
         """Divides alpha; 1 is DARTS, more is softer."""
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
-        """Return softmax(alpha / temperature), [6, 5]."""
+        """Return softmax(alpha / temperature), [6, operations]."""
         return torch.softmax(architecture["alpha"] / self.settings.temperature, dim=-1)
 ''')
 

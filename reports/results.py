@@ -12,6 +12,7 @@ from harness.base.files import read_text
 from harness.base.parquet import read_parquet
 from harness.board.lookup import CELL_MEASURES
 from harness.records.record import EPOCH_COLUMNS
+from harness.space.cell import OPERATIONS
 from harness.truth.columns import NOISE_FLOOR, SPREADS, rank, spread_key
 
 RUN_TEXTS = (
@@ -103,6 +104,11 @@ class Results:
     truth_source: dict[str, Any]
     missing_columns: tuple[str, ...]
     provenance: dict[str, Any]
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """What an edge chooses from, in this space."""
+        return tuple(self.provenance.get("operations", OPERATIONS))
 
     @property
     def finished(self) -> pd.DataFrame:

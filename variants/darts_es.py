@@ -93,7 +93,7 @@ class DartsEarlyStopping(Variant):
         assert hessian is not None  # the softmax is smooth
         search.passes += PASSES * len(images[1]) / search.data.batch_size
         self._eigenvalues.append(largest_eigenvalue(hessian))
-        self._cells.append(str(argmax_cell(search.derived_op_weights())))
+        self._cells.append(str(argmax_cell(search.derived_op_weights(), self.operations)))
         first = math.ceil(self.settings.earliest_answer * self.protocol.epochs / interval - 1e-9) - 1
         answer = stopped_at(self._eigenvalues, self.settings, first)
         if answer is None:

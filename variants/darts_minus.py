@@ -1,12 +1,9 @@
 """DARTS-: an auxiliary skip beside every edge, which fades out, so that skip_connect need not play its part."""
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import OPERATIONS, SKIP, Architecture, Moment, Phase, Variant
-
-SKIP_COLUMN = OPERATIONS.index(SKIP)
+from harness.api import SKIP, Architecture, Moment, Phase, Variant
 
 
 class DartsMinus(Variant):
@@ -39,5 +36,4 @@ class DartsMinus(Variant):
         if moment.phase is Phase.DERIVE:
             return mixture
         beta = self.settings.auxiliary_skip * (1 - moment.progress)
-        is_skip = torch.arange(len(OPERATIONS), device=mixture.device) == SKIP_COLUMN
-        return mixture + beta * is_skip
+        return mixture + beta * moment.on_device([operation == SKIP for operation in self.operations])

@@ -7,7 +7,6 @@ from pydantic import Field, StrictInt
 from harness.api import (
     CONV1,
     CONV3,
-    OPERATIONS,
     SKIP,
     Cell,
     Continue,
@@ -15,11 +14,12 @@ from harness.api import (
     Protocol,
     SearchView,
     Stop,
+    UserError,
     Variant,
     argmax_cell,
 )
 
-LEARNABLE = [OPERATIONS.index(CONV1), OPERATIONS.index(CONV3)]
+LEARNABLE = (CONV1, CONV3)
 
 
 class DartsPlus(Variant):
@@ -55,6 +55,10 @@ class DartsPlus(Variant):
 
     def __init__(self, settings: Any, protocol: Protocol):
         super().__init__(settings, protocol)
+        if settings.criterion == "rank-stable" and not set(LEARNABLE) <= set(protocol.operations):
+            raise UserError(
+                "darts-plus: criterion rank-stable needs both convolutions in protocol operations: expected skip-count"
+            )
         self._admissible: str | None = None
         self._ranking: list[bool] = []
         self._unchanged = 0
@@ -63,9 +67,9 @@ class DartsPlus(Variant):
         """Stop where the rule applies, from `earliest_stop` on."""
         op_weights = search.derived_op_weights()
         if self.settings.criterion == "skip-count":
-            reason = self._too_many_skips(argmax_cell(op_weights))
+            reason = self._too_many_skips(argmax_cell(op_weights, self.operations))
         else:
-            reason = self._stable(op_weights[:, LEARNABLE])
+            reason = self._stable(op_weights[:, [self.operations.index(operation) for operation in LEARNABLE]])
         completed = search.epoch >= self.settings.earliest_stop * self.protocol.epochs
         return Stop(f"{reason} in epoch {search.epoch}") if reason and completed else Continue()
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -71,7 +70,7 @@ class DartsPt(Variant):
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return the softmax of alpha, and one-hot rows for fixed edges."""
         rows = list(super().op_weights(architecture, moment).unbind())
-        units = torch.eye(len(OPERATIONS), dtype=moment.dtype, device=moment.device)
+        units = torch.eye(len(self.operations), dtype=moment.dtype, device=moment.device)
         for edge, column in self._fixed.items():
             rows[edge] = units[column]
         return torch.stack(rows)
@@ -108,7 +107,7 @@ class DartsPt(Variant):
     def derive(self, search: SearchView) -> Cell:
         """Return the operations that the edges are fixed to; alpha's choice for those of an unfinished search."""
         chosen = search.derived_op_weights().argmax(axis=1)
-        return Cell(tuple(OPERATIONS[self._fixed.get(edge, int(chosen[edge]))] for edge in range(len(EDGES))))
+        return Cell(tuple(self.operations[self._fixed.get(edge, int(chosen[edge]))] for edge in range(len(EDGES))))
 
     def state(self) -> dict[str, Any]:
         """Return the fixed edges, in the order in which they were."""
@@ -122,10 +121,9 @@ class DartsPt(Variant):
 def remaining_accuracies(search: SearchView, op_weights: Tensor, edge: int) -> Mapping[int, float]:
     """Return the accuracy (percent) on all validation images without each operation of an edge, by its column."""
     found = {}
-    for column in range(len(OPERATIONS)):
-        kept = 1 - F.one_hot(torch.tensor(column), len(OPERATIONS)).to(op_weights)
+    for column in range(op_weights.shape[-1]):
         without = op_weights.clone()
-        without[edge] *= kept
+        without[edge, column] = 0
         batches = search.data.evaluation_batches("valid", search.data.batch_size)
         found[column] = search.one_shot_accuracy(without, batches)
     return found

@@ -8,7 +8,6 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.api import (
-    EVERY_OPERATION,
     Architecture,
     Continue,
     Controls,
@@ -21,6 +20,7 @@ from harness.api import (
     Stages,
     StepView,
     SupernetSpec,
+    every_operation,
     keep_largest,
     widen,
 )
@@ -57,7 +57,7 @@ class DrnasProgressive(Drnas):
         super().__init__(settings, protocol)
         self._stages = Stages.divide(protocol.epochs, (1, 1))
         self._stage = 0
-        self._active = EVERY_OPERATION
+        self._active = every_operation(self.operations)
 
     def supernet_spec(self, spec: SupernetSpec) -> SupernetSpec:
         """Return the net of the first stage."""
@@ -68,7 +68,7 @@ class DrnasProgressive(Drnas):
         return torch.tensor(kept).to(device, non_blocking=True)
 
     def concentration(self, architecture: Architecture) -> Tensor:
-        """Return the concentrations of the operations that are left, [6, 5] or [6, 3]."""
+        """Return the concentrations of the operations that are left, [6, operations]."""
         every = super().concentration(architecture)
         return every.gather(1, self._columns(every.device))
 

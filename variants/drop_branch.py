@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from harness.api import EDGES, OPERATIONS, SKIP, Architecture, Controls, Moment, Phase, Variant
+from harness.api import EDGES, SKIP, Architecture, Controls, Moment, Phase, Variant
 
 
 class DropBranch(Variant):
@@ -43,8 +43,9 @@ class DropBranch(Variant):
         cells = 3 * self.protocol.network.cells_per_stage
         stream = moment.stream(f"drop-branch/{moment.phase.value}")
         kept = stream.random((cells, len(EDGES), moment.batch_size)) >= probability
-        scale = torch.ones(
-            (cells, len(EDGES), len(OPERATIONS), moment.batch_size), dtype=moment.dtype, device=moment.device
-        )
-        scale[:, :, OPERATIONS.index(SKIP)] = moment.on_device(kept / (1 - probability)).to(scale.dtype)
+        shape = cells, len(EDGES), len(self.operations), moment.batch_size
+        scale = torch.ones(shape, dtype=moment.dtype, device=moment.device)
+        if SKIP in self.operations:
+            column = self.operations.index(SKIP)
+            scale[:, :, column] = moment.on_device(kept / (1 - probability)).to(scale.dtype)
         return Controls(operation_scale=scale)

@@ -22,8 +22,6 @@ from harness.api import (
     running_sums,
 )
 
-SKIP_COLUMN = OPERATIONS.index(SKIP)
-
 
 class EdgeDropout(Variant):
     """With probability q an edge does without its skip: the softmax is taken over the other operations.
@@ -66,7 +64,9 @@ class EdgeDropout(Variant):
         mixture = torch.softmax(logits, dim=-1)
         mode = self.settings.mode
         if mode == "skip_mask":
-            return self._mean(logits) if moment.phase is Phase.DERIVE else self._masked(logits, mixture, moment)
+            return (
+                self._mean(logits, mixture) if moment.phase is Phase.DERIVE else self._masked(logits, mixture, moment)
+            )
         if mode == "seed_single_path" and moment.phase is Phase.WEIGHTS:
             return self._single_path(logits, mixture, moment)
         return mixture
@@ -82,20 +82,23 @@ class EdgeDropout(Variant):
         factors = moment.on_device(kept / keep_probability(q)).to(moment.dtype)
         return Controls(edge_weights=factors)
 
-    def _mean(self, logits: Tensor) -> Tensor:
+    def _mean(self, logits: Tensor, mixture: Tensor) -> Tensor:
         q = self.settings.probability
-        return (1 - q) * torch.softmax(logits, dim=-1) + q * without_skip(logits)
+        return (1 - q) * mixture + q * self._without_skip(logits)
 
     def _masked(self, logits: Tensor, mixture: Tensor, moment: Moment) -> Tensor:
-        return torch.where(self._chosen(moment), without_skip(logits), mixture)
+        return torch.where(self._chosen(moment), self._without_skip(logits), mixture)
 
     def _single_path(self, logits: Tensor, mixture: Tensor, moment: Moment) -> Tensor:
         chosen = self._chosen(moment)
         uniform = moment.on_device(self._draws(moment)[:, 1:]).to(logits.dtype)
         # The first operation whose cumulative weight exceeds the draw; the last sum may round to below 1.
-        drawn = (running_sums(without_skip(logits)) <= uniform).sum(dim=-1).clamp(max=len(OPERATIONS) - 1)
+        drawn = (running_sums(self._without_skip(logits)) <= uniform).sum(dim=-1).clamp(max=logits.shape[-1] - 1)
         column = torch.where(chosen[:, 0], drawn, mixture.argmax(dim=-1))
-        return F.one_hot(column, len(OPERATIONS)).to(logits.dtype)
+        return F.one_hot(column, logits.shape[-1]).to(logits.dtype)
+
+    def _without_skip(self, logits: Tensor) -> Tensor:
+        return without_skip(logits, self.operations)
 
     def _chosen(self, moment: Moment) -> Tensor:
         return moment.on_device(self._draws(moment)[:, :1] < self.settings.probability)
@@ -109,9 +112,9 @@ class EdgeDropout(Variant):
         return draws
 
 
-def without_skip(logits: Tensor) -> Tensor:
-    """Return the softmax of [6, 5] over the four operations that are no skip; the skip's op weight is 0."""
-    mask = torch.arange(len(OPERATIONS), device=logits.device) == SKIP_COLUMN
+def without_skip(logits: Tensor, operations: tuple[str, ...] = OPERATIONS) -> Tensor:
+    """Return the softmax of [6, operations] over those that are no skip; the skip's op weight is 0."""
+    mask = torch.tensor([operation == SKIP for operation in operations]).to(logits.device, non_blocking=True)
     return torch.softmax(logits.masked_fill(mask, -torch.inf), dim=-1)
 
 

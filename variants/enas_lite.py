@@ -62,14 +62,14 @@ class EnasLite(RandomSearchWithSharing):
     def draw_cells(self, architecture: Architecture, generator: np.random.Generator, count: int) -> list[Cell]:
         """Return draws from the policy."""
         probabilities = torch.softmax(architecture["alpha"].detach(), dim=-1).cpu().double().numpy()
-        return gumbel_cells(probabilities, count, generator)
+        return gumbel_cells(probabilities, count, generator, self.operations)
 
     def alpha_gradient(self, step: StepView) -> Architecture:
         """Return the policy gradient of one drawn cell."""
         (cell,) = self.draw_cells(step.architecture, step.moment(Phase.ALPHA).stream("rewarded-cell"), 1)
         advantage = self._advantage(self._reward(step, cell))
         logarithms = torch.log_softmax(step.architecture["alpha"], dim=-1)
-        chosen = (one_hot(cell).to(logarithms.device) * logarithms).sum()
+        chosen = (one_hot(cell, self.operations).to(logarithms.device) * logarithms).sum()
         entropy = -(logarithms.exp() * logarithms).sum()
         return gradient(-advantage * chosen - self.settings.entropy_weight * entropy, step.architecture)
 

@@ -1,16 +1,13 @@
 """FairDARTS: every operation has an op weight of its own, and a loss term drives each of them to 0 or 1."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, StrictBool
 from torch import Tensor
 
-from harness.api import NONE, OPERATIONS, Architecture, Cell, Moment, SearchView, Variant, argmax_cell
-
-SHARE = 2 / len(OPERATIONS)
-"""What makes five sigmoids of 1/2 sum to 1."""
+from harness.api import NONE, Architecture, Cell, Moment, Protocol, SearchView, UserError, Variant, argmax_cell
 
 
 class FairDarts(Variant):
@@ -44,10 +41,18 @@ class FairDarts(Variant):
         threshold: float | None = Field(default=None, gt=0, lt=1)
         """Sigmoid that an edge's operation must reach, else the edge is `none`; null for no threshold."""
 
+    def __init__(self, settings: Any, protocol: Protocol):
+        super().__init__(settings, protocol)
+        if settings.threshold is not None and NONE not in protocol.operations:
+            raise UserError(
+                "fair-darts: threshold makes weak edges none, which protocol operations lack: expected null"
+            )
+        self._share = 2 / len(self.operations) if settings.rescale else 1.0
+
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return the sigmoids, scaled."""
         sigmoids = torch.sigmoid(architecture["alpha"])
-        return SHARE * sigmoids if self.settings.rescale else sigmoids
+        return self._share * sigmoids
 
     def alpha_penalty(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return w times the zero-one loss."""
@@ -57,8 +62,8 @@ class FairDarts(Variant):
 
     def derive(self, search: SearchView) -> Cell:
         """Return the largest sigmoid of each edge, `none` where it is below the threshold."""
-        sigmoids = search.derived_op_weights() / (SHARE if self.settings.rescale else 1.0)
+        sigmoids = search.derived_op_weights() / self._share
         if self.settings.threshold is not None:
             weak = sigmoids.max(axis=1) < self.settings.threshold
-            sigmoids[weak, OPERATIONS.index(NONE)] = np.inf
-        return argmax_cell(sigmoids)
+            sigmoids[weak, self.operations.index(NONE)] = np.inf
+        return argmax_cell(sigmoids, self.operations)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from harness.api import (
     EDGES,
-    OPERATIONS,
     Architecture,
     Controls,
     Moment,
@@ -39,7 +38,7 @@ class Gdas(Variant):
         "NAS-Bench-201 adds its h, which is 0, to the feature map as a number: as if it had returned ones everywhere. "
         "as_published: true does so too.",
         "tau falls in every step instead of every epoch.",
-        "Epochs are the protocol's; NAS-Bench-201 searched for 250.",
+        "Epochs are the protocol's; NAS-Bench-201 searched for 250, as the protocol gdas does.",
     )
 
     class Settings(Variant.Settings):
@@ -75,16 +74,16 @@ class Gdas(Variant):
         )
 
     def _choice(self, architecture: Architecture, moment: Moment) -> Tensor:
-        """Return h of all operations, [6, 5]: one-hot rows with the gradient of y."""
+        """Return h of all operations, [6, operations]: one-hot rows with the gradient of y."""
         first, last = self.settings.temperature, self.settings.last_temperature
         noise = moment.on_device(self._noise(moment)).to(moment.dtype)
         soft = gumbel_softmax(architecture["alpha"], noise, first + (last - first) * moment.progress)
         return straight_through(soft)
 
     def _noise(self, moment: Moment) -> np.ndarray:
-        """Return Gumbel noise [6, 5], drawn once a step and phase, so that repeated passes agree."""
+        """Return Gumbel noise [6, operations], drawn once a step and phase, so that repeated passes agree."""
         epoch, step, noise = self._drawn.get(moment.phase, (-1, -1, np.empty(0)))
         if (epoch, step) != (moment.epoch, moment.step):
-            noise = moment.stream(f"gumbel/{moment.phase.value}").gumbel(size=(len(EDGES), len(OPERATIONS)))
+            noise = moment.stream(f"gumbel/{moment.phase.value}").gumbel(size=(len(EDGES), len(self.operations)))
             self._drawn[moment.phase] = moment.epoch, moment.step, noise
         return noise

@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 
 from harness.api import (
-    EDGES,
-    EVERY_OPERATION,
-    OPERATIONS,
     Architecture,
     Cell,
     Continue,
@@ -21,6 +18,7 @@ from harness.api import (
     SearchView,
     StepView,
     Variant,
+    every_operation,
     probe,
 )
 
@@ -52,7 +50,7 @@ class IsDarts(Variant):
 
     def __init__(self, settings: Any, protocol: Protocol):
         super().__init__(settings, protocol)
-        self._remaining = EVERY_OPERATION
+        self._remaining = every_operation(self.operations)
 
     def architecture_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return nothing: there is no alpha."""
@@ -63,8 +61,8 @@ class IsDarts(Variant):
         return None
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
-        """Return 1/5 for each remaining operation."""
-        return moment.on_device(self._remaining).to(moment.dtype) / len(OPERATIONS)
+        """Return 1 / operations for each remaining one."""
+        return moment.on_device(self._remaining).to(moment.dtype) / len(self.operations)
 
     def controls(self, architecture: Architecture, moment: Moment) -> Controls:
         """Compute the remaining operations alone."""
@@ -72,15 +70,15 @@ class IsDarts(Variant):
 
     def end_of_epoch(self, search: SearchView) -> Continue:
         """Remove an operation of every edge where it is due."""
-        for share in REMOVALS:
+        for share in REMOVALS[: len(self.operations) - 1]:
             if search.epoch == max(1, round(share * self.protocol.epochs)):
                 self._remaining = without_largest(self._measure(search), self._remaining)
         return Continue()
 
     def _measure(self, search: SearchView) -> np.ndarray:
-        """Return the statistic of each remaining operation, [6, 5]: the mean over cells and training images."""
+        """Return the statistic of what remains, [6, operations]: the mean over cells and training images."""
         op_weights = self.op_weights({}, search.moment(Phase.DERIVE))
-        total, images = torch.zeros(len(EDGES), len(OPERATIONS), dtype=torch.float64, device=search.device), 0
+        total, images = torch.zeros(op_weights.shape, dtype=torch.float64, device=search.device), 0
         for inputs, labels in search.data.evaluation_batches("train", search.data.batch_size):
             for part in probe(search.supernet, inputs, op_weights, self._remaining):
                 for (edge, column), output in part.outputs.items():
@@ -91,7 +89,7 @@ class IsDarts(Variant):
 
     def derive(self, search: SearchView) -> Cell:
         """Return the operations that are left; the first ones of a search that was not finished."""
-        return Cell(tuple(OPERATIONS[row.index(True)] for row in self._remaining))
+        return Cell(tuple(self.operations[row.index(True)] for row in self._remaining))
 
     def state(self) -> dict[str, Any]:
         """Return what is left."""
@@ -116,7 +114,7 @@ def information(output: Tensor) -> Tensor:
 
 
 def without_largest(values: np.ndarray, remaining: tuple[tuple[bool, ...], ...]) -> tuple[tuple[bool, ...], ...]:
-    """Return a mask `[6][5]` that lacks the remaining operation of the largest value, the first of equal ones."""
+    """Return a mask that lacks the remaining operation of each edge's largest value, the first of equal ones."""
     mask = np.array(remaining)
     largest = np.where(mask, values, -math.inf).argmax(axis=1)
     mask[np.arange(len(mask)), largest] = False

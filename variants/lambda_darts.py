@@ -9,7 +9,6 @@ from torch import Tensor
 
 from harness.api import (
     EDGES,
-    OPERATIONS,
     Architecture,
     Moment,
     Phase,
@@ -23,7 +22,7 @@ from harness.api import (
 )
 
 SHIFT = "shift"
-"""What is added to the op weights of each cell, [cells, 6, 5]: to differentiate by, and to move them."""
+"""What is added to the op weights of each cell, [cells, 6, operations]: to differentiate by, and to move them."""
 
 
 class LambdaDarts(Variant):
@@ -40,7 +39,8 @@ class LambdaDarts(Variant):
     )
     axis = "regulariser on the weights: alignment of the cells' gradients"
     departures = (
-        "Epochs, rates and weight decays are the protocol's (the paper: 100 epochs, alpha at 1e-4, weight decay 3e-4).",
+        "Epochs, rates and weight decays are the protocol's (the paper: 100 epochs, alpha at 1e-4, weight decay 3e-4, "
+        "as in the protocol lambda-darts).",
         "The passes at moved op weights leave the running statistics of batch norms alone; the authors' code moves "
         "them three times a step.",
     )
@@ -63,7 +63,7 @@ class LambdaDarts(Variant):
             )
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
-        """Return the softmax of alpha, [6, 5]; with a shift [cells, 6, 5]."""
+        """Return the softmax of alpha, [6, operations]; with a shift [cells, 6, operations]."""
         own = super().op_weights(architecture, moment)
         return own + architecture[SHIFT] if SHIFT in architecture else own
 
@@ -83,7 +83,7 @@ class LambdaDarts(Variant):
 
     def _no_shift(self, step: StepView) -> Tensor:
         cells = step.search.supernet.spec.shape.cells
-        return torch.zeros(cells, len(EDGES), len(OPERATIONS), dtype=step.search.dtype, device=step.search.device)
+        return torch.zeros(cells, len(EDGES), len(self.operations), dtype=step.search.dtype, device=step.search.device)
 
     def _gradient_at(self, step: StepView, shift: Tensor) -> Tensors:
         architecture = {**constant(step.architecture), SHIFT: shift}
@@ -91,7 +91,7 @@ class LambdaDarts(Variant):
 
 
 def alignment(gradients: Tensor) -> Tensor:
-    """Return Lambda of gradients [cells, 6, 5]: the mean cosine over all pairs of cells."""
+    """Return Lambda of gradients [cells, 6, operations]: the mean cosine over all pairs of cells."""
     unit = torch.nn.functional.normalize(gradients.flatten(start_dim=1), dim=1)
     cells = len(unit)
     # The square of the sum holds each pair twice, and each cell with itself.
@@ -99,7 +99,7 @@ def alignment(gradients: Tensor) -> Tensor:
 
 
 def alignment_slope(gradients: Tensor) -> Tensor:
-    """Return dLambda / dgradients, [cells, 6, 5]; zero for a cell without a gradient.
+    """Return dLambda / dgradients, [cells, 6, operations]; zero for a cell without a gradient.
 
     With unit vectors u_l it is 2 / (L (L - 1)) (I - u_l u_l^T) sum_k u_k / ||g_l||.
     """

@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import OPERATIONS, Architecture, Moment, Variant
+from harness.api import Architecture, Moment, Variant
 
 
 class Orthogonal(Variant):
@@ -38,7 +38,7 @@ class Orthogonal(Variant):
 
 
 def tail_energy(alpha: Tensor, rank: int) -> Tensor:
-    """Return R_q of alpha [6, 5] for q = `rank`."""
+    """Return R_q of alpha [6, operations] for q = `rank`."""
     centred = alpha - alpha.mean(dim=-1, keepdim=True)
     directions = torch.linalg.svd(centred.detach(), full_matrices=False).Vh[:rank]
-    return (centred - centred @ directions.T @ directions).square().sum() / (alpha.shape[0] * len(OPERATIONS))
+    return (centred - centred @ directions.T @ directions).square().sum() / alpha.numel()

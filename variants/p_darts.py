@@ -9,7 +9,6 @@ from pydantic import Field, StrictInt
 from torch import Tensor
 
 from harness.api import (
-    EVERY_OPERATION,
     Architecture,
     Cell,
     Continue,
@@ -23,6 +22,7 @@ from harness.api import (
     StepView,
     SupernetSpec,
     Variant,
+    every_operation,
     keep_largest,
     skip_cap,
 )
@@ -71,7 +71,7 @@ class PDarts(Variant):
         super().__init__(settings, protocol)
         self._stages = Stages.divide(protocol.epochs, PROPORTIONS[settings.schedule])
         self._stage = 0
-        self._active = EVERY_OPERATION
+        self._active = every_operation(self.operations)
         self._whole: SupernetSpec
 
     def supernet_spec(self, spec: SupernetSpec) -> SupernetSpec:
@@ -128,11 +128,11 @@ class PDarts(Variant):
 
     def derive(self, search: SearchView) -> Cell:
         """Return the argmax cell with at most M skip connections."""
-        return skip_cap(search.derived_op_weights(), self.settings.max_skips)
+        return skip_cap(search.derived_op_weights(), self.settings.max_skips, self.operations)
 
     def derived_cells(self, search: SearchView) -> dict[str, Cell]:
         """Return the cell with one skip connection at most, the count that most of the best cells have."""
-        return {"skip-cap-1": skip_cap(search.derived_op_weights(), 1)}
+        return {"skip-cap-1": skip_cap(search.derived_op_weights(), 1, self.operations)}
 
     def state(self) -> dict[str, Any]:
         """Return the stage and the operations that are left."""

@@ -12,5 +12,5 @@ class RandomSearch(Baseline):
     strategy = "random"
 
     def propose(self) -> Cell:
-        """Return a uniform draw from the 15,625 cells."""
-        return random_cell(self.random)
+        """Return a uniform draw from all cells."""
+        return random_cell(self.random, self.operations)

@@ -36,14 +36,14 @@ class RegularizedEvolution(Baseline):
         tournament: int = Field(default=3, ge=1, le=10_000)
         """Cells drawn with replacement, so that they may be more than the population; the best becomes the parent."""
 
-    def __init__(self, settings: Any, random: np.random.Generator):
-        super().__init__(settings, random)
+    def __init__(self, settings: Any, random: np.random.Generator, operations: tuple[str, ...] = OPERATIONS):
+        super().__init__(settings, random, operations)
         self.alive: deque[tuple[float, Cell]] = deque(maxlen=settings.population)
 
     def propose(self) -> Cell:
         """Return a uniform draw until the population is full, then a child."""
         if len(self.alive) < self.settings.population:
-            return random_cell(self.random)
+            return random_cell(self.random, self.operations)
         drawn = self.random.integers(len(self.alive), size=self.settings.tournament)
         _, parent = max((self.alive[position] for position in drawn), key=lambda scored: scored[0])
         return self.mutate(parent)
@@ -51,7 +51,7 @@ class RegularizedEvolution(Baseline):
     def mutate(self, parent: Cell) -> Cell:
         """Return the cell with another operation on one edge, both drawn uniformly."""
         edge = int(self.random.integers(len(EDGES)))
-        others = [operation for operation in OPERATIONS if operation != parent.operations[edge]]
+        others = [operation for operation in self.operations if operation != parent.operations[edge]]
         operations = list(parent.operations)
         operations[edge] = others[int(self.random.integers(len(others)))]
         return Cell(tuple(operations))

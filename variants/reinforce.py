@@ -42,22 +42,22 @@ class Reinforce(Baseline):
         baseline_momentum: float = Field(default=0.9, ge=0, lt=1)
         """Share of the old value in each update of the mean reward."""
 
-    def __init__(self, settings: Any, random: np.random.Generator):
-        super().__init__(settings, random)
-        shape = len(EDGES), len(OPERATIONS)
+    def __init__(self, settings: Any, random: np.random.Generator, operations: tuple[str, ...] = OPERATIONS):
+        super().__init__(settings, random, operations)
+        shape = len(EDGES), len(operations)
         self.logits = 1e-3 * random.standard_normal(shape)
         self.mean, self.mean_weight = 0.0, 0.0
         self.first_moment, self.second_moment, self.steps = np.zeros(shape), np.zeros(shape), 0
 
     def probabilities(self) -> NDArray[np.float64]:
-        """Return the policy, [6, 5]."""
+        """Return the policy, [6, operations]."""
         powers = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     def propose(self) -> Cell:
         """Return a sample of the policy."""
         below = self.probabilities().cumsum(axis=1)[:, :-1] <= self.random.random((len(EDGES), 1))
-        return Cell(tuple(OPERATIONS[code] for code in below.sum(axis=1)))
+        return Cell(tuple(self.operations[code] for code in below.sum(axis=1)))
 
     def observe(self, cell: Cell, score: float) -> None:
         """Move the logits towards a cell that is better than the mean, away from one that is worse."""
@@ -67,9 +67,9 @@ class Reinforce(Baseline):
         self._adam_step(self.loss_gradient(cell, advantage=score - self.mean / self.mean_weight))
 
     def loss_gradient(self, cell: Cell, advantage: float) -> NDArray[np.float64]:
-        """Return the gradient of -advantage * log p(cell) for the logits, [6, 5]."""
+        """Return the gradient of -advantage * log p(cell) for the logits, [6, operations]."""
         gradient = advantage * self.probabilities()
-        gradient[range(len(EDGES)), cell.codes] -= advantage
+        gradient[range(len(EDGES)), cell.columns(self.operations)] -= advantage
         return gradient
 
     def _adam_step(self, gradient: NDArray[np.float64]) -> None:

@@ -75,7 +75,7 @@ class RandomSearchWithSharing(Variant):
 
     def draw_cells(self, architecture: Architecture, generator: np.random.Generator, count: int) -> list[Cell]:
         """Return uniform draws."""
-        return [random_cell(generator) for _ in range(count)]
+        return [random_cell(generator, self.operations) for _ in range(count)]
 
     def cell_of_step(self, architecture: Architecture, moment: Moment) -> Cell:
         """Return the cell that the weights are trained on in this step; drawn once, so that repeated passes agree."""
@@ -88,18 +88,20 @@ class RandomSearchWithSharing(Variant):
         """Return one-hot op weights for a weight step, else those of `policy`."""
         if moment.phase is not Phase.WEIGHTS:
             return self.policy(architecture, moment)
-        return one_hot(self.cell_of_step(architecture, moment)).to(moment.device, moment.dtype, non_blocking=True)
+        return one_hot(self.cell_of_step(architecture, moment), self.operations).to(
+            moment.device, moment.dtype, non_blocking=True
+        )
 
     def policy(self, architecture: Architecture, moment: Moment) -> Tensor:
-        """Return the probability of each operation when a cell is drawn, [6, 5]."""
-        shape = len(EDGES), len(OPERATIONS)
-        return torch.full(shape, 1 / len(OPERATIONS), dtype=moment.dtype, device=moment.device)
+        """Return the probability of each operation when a cell is drawn, [6, operations]."""
+        shape = len(EDGES), len(self.operations)
+        return torch.full(shape, 1 / len(self.operations), dtype=moment.dtype, device=moment.device)
 
     def controls(self, architecture: Architecture, moment: Moment) -> Controls:
         """Let a weight step compute its cell alone."""
         if moment.phase is not Phase.WEIGHTS:
             return super().controls(architecture, moment)
-        return Controls(active=nonzero_operations(one_hot(self.cell_of_step(architecture, moment))))
+        return Controls(active=nonzero_operations(one_hot(self.cell_of_step(architecture, moment), self.operations)))
 
     def derive(self, search: SearchView) -> Cell:
         """Return the candidate with the best one-shot accuracy."""
@@ -109,6 +111,6 @@ class RandomSearchWithSharing(Variant):
         return best_of_k(search, cells, [batch], running_statistics=self.settings.running_statistics)
 
 
-def one_hot(cell: Cell) -> Tensor:
-    """Return the op weights [6, 5] that select one cell, integers on the host."""
-    return F.one_hot(torch.tensor(cell.codes), len(OPERATIONS))
+def one_hot(cell: Cell, operations: tuple[str, ...] = OPERATIONS) -> Tensor:
+    """Return the op weights [6, operations] that select one cell, integers on the host."""
+    return F.one_hot(torch.tensor(cell.columns(operations)), len(operations))

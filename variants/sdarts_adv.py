@@ -54,7 +54,7 @@ class SmoothDartsAdversarial(SmoothDartsRandom):
         moment = step.moment(Phase.WEIGHTS)
         weights, architecture = constant(step.weights), constant(step.architecture)
         radius = self.radius(moment)
-        change = uniform_noise(moment, radius)
+        change = uniform_noise(Variant.op_weights(self, architecture, moment), moment, radius)
         for _ in range(self.settings.ascent_steps):
             self._change = change.requires_grad_()
             (slope,) = torch.autograd.grad(step.train_loss(weights, architecture), change)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import EDGES, OPERATIONS, Architecture, Moment, Phase, Variant
+from harness.api import Architecture, Moment, Phase, Variant
 
 
 class SmoothDartsRandom(Variant):
@@ -43,17 +43,17 @@ class SmoothDartsRandom(Variant):
         mixture = super().op_weights(architecture, moment)
         if moment.phase is not Phase.WEIGHTS:
             return mixture
-        return on_simplex(mixture, uniform_noise(moment, self.radius(moment)))
+        return on_simplex(mixture, uniform_noise(mixture, moment, self.radius(moment)))
 
 
-def uniform_noise(moment: Moment, radius: float) -> Tensor:
-    """Draw [6, 5] from U(-radius, radius), on the device."""
-    drawn = moment.stream("perturbation").uniform(-radius, radius, size=(len(EDGES), len(OPERATIONS)))
-    return moment.on_device(drawn).to(moment.dtype)
+def uniform_noise(like: Tensor, moment: Moment, radius: float) -> Tensor:
+    """Draw numbers of U(-radius, radius) of the shape of a mixture, on its device."""
+    drawn = moment.stream("perturbation").uniform(-radius, radius, size=tuple(like.shape))
+    return moment.on_device(drawn).to(like.dtype)
 
 
 def on_simplex(mixture: Tensor, change: Tensor) -> Tensor:
-    """Return op weights [..., 5] changed, cut off at 0 and 1, and divided by their sum; unchanged where that is 0."""
+    """Return op weights changed, cut off at 0 and 1, and divided by their sum; unchanged where that is 0."""
     cut = (mixture + change).clamp(0, 1)
     total = cut.sum(dim=-1, keepdim=True)
     # The divisor is never 0, for the gradient of the branch that is not taken must be a number too.

@@ -44,12 +44,12 @@ class Setn(RandomSearchWithSharing):
 
     def derive(self, search: SearchView) -> Cell:
         """Return the candidate with the best one-shot accuracy."""
-        cells = most_probable(search.derived_op_weights(), self.settings.candidates)
+        cells = most_probable(search.derived_op_weights(), self.settings.candidates, self.operations)
         return best_of_k(search, cells, [search.data.probe_batch("valid", self.settings.candidate_images)])
 
 
-def most_probable(op_weights: np.ndarray, count: int) -> list[Cell]:
-    """Return the cells of largest probability, the most probable first, where each edge draws by its op weights [6, 5].
+def most_probable(op_weights: np.ndarray, count: int, operations: tuple[str, ...] = OPERATIONS) -> list[Cell]:
+    """Return the cells of largest probability, the most probable first, where each edge draws by its op weights.
 
     Of equally probable ones the first in the order of operations; all cells if there are fewer than `count`.
     """
@@ -60,4 +60,4 @@ def most_probable(op_weights: np.ndarray, count: int) -> list[Cell]:
         total = total[..., np.newaxis] + logarithms[edge]
     order = np.argsort(-total, axis=None, kind="stable")[:count]
     codes = np.stack(np.unravel_index(order, total.shape), axis=1)
-    return [Cell(tuple(OPERATIONS[code] for code in row)) for row in codes]
+    return [Cell(tuple(operations[code] for code in row)) for row in codes]

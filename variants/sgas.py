@@ -22,8 +22,6 @@ from harness.api import (
     Variant,
 )
 
-NONE_COLUMN = OPERATIONS.index(NONE)
-
 
 class Sgas(Variant):
     """Decide one edge at a time: that with the largest score gets its best operation, which is never `none`.
@@ -76,12 +74,12 @@ class Sgas(Variant):
         """Return the softmax, and one-hot rows for decided edges."""
         mixture = super().op_weights(architecture, moment)
         column = moment.on_device(np.array([[self._decided.get(edge, -1)] for edge in range(len(EDGES))]))
-        chosen = torch.arange(len(OPERATIONS), device=mixture.device) == column
+        chosen = torch.arange(len(self.operations), device=mixture.device) == column
         return torch.where(column >= 0, chosen.to(mixture.dtype), mixture)
 
     def controls(self, architecture: Architecture, moment: Moment) -> Controls:
         """Leave out what a decided edge no longer has."""
-        columns = range(len(OPERATIONS))
+        columns = range(len(self.operations))
         rows = [tuple(self._decided.get(edge, column) == column for column in columns) for edge in range(len(EDGES))]
         return Controls(active=tuple(rows))
 
@@ -94,10 +92,10 @@ class Sgas(Variant):
         now = torch.softmax(search.architecture["alpha"].detach().double(), dim=-1).cpu().numpy()
         for edge in self._decided:
             now[edge] = self._past[-1][edge]
-        ranking = np.argsort(-scores(now, self._past, self.settings.criterion), kind="stable")
+        ranking = np.argsort(-scores(now, self._past, self.settings.criterion, self.operations), kind="stable")
         waiting = [int(edge) for edge in ranking if edge not in self._decided]
         for edge in waiting[: self._due(search.epoch) - len(self._decided)]:
-            self._decided[edge] = int(without_none(now)[edge].argmax())
+            self._decided[edge] = int(without_none(now, self.operations)[edge].argmax())
         self._past = [*self._past, now.tolist()][-self.settings.history :]
         return Continue()
 
@@ -116,28 +114,32 @@ class Sgas(Variant):
         self._decided, self._past = state["decided"], state["past"]
 
 
-def without_none(op_weights: np.ndarray) -> np.ndarray:
-    """Return op weights [..., 6, 5] with those of `none` set to 0, and the others divided by their sum."""
-    kept = op_weights.copy()
-    kept[..., NONE_COLUMN] = 0
+def without_none(op_weights: np.ndarray, operations: tuple[str, ...] = OPERATIONS) -> np.ndarray:
+    """Return op weights [..., 6, operations] with those of `none` set to 0, and the others divided by their sum."""
+    kept = np.where([operation != NONE for operation in operations], op_weights, 0.0)
     return kept / kept.sum(axis=-1, keepdims=True)
 
 
-def scores(op_weights: np.ndarray, past: list[list[list[float]]], criterion: int) -> np.ndarray:
+def scores(
+    op_weights: np.ndarray, past: list[list[list[float]]], criterion: int, operations: tuple[str, ...] = OPERATIONS
+) -> np.ndarray:
     """Return how surely each edge can be decided, [6], from 0 to 1.
 
     Args:
-        op_weights: [6, 5], of now.
+        op_weights: [6, operations], of now.
         past: the same of the epochs before.
         criterion: 1 without stability, 2 with it.
+        operations: those of the columns.
     """
-    shares = without_none(op_weights)
+    shares = without_none(op_weights, operations)
     logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    importance = 1 - op_weights[:, NONE_COLUMN]
-    certainty = 1 + (shares * logarithms).sum(axis=1) / np.log(len(OPERATIONS) - 1)
+    passing = np.array([operation != NONE for operation in operations])
+    importance = op_weights[:, passing].sum(axis=1)
+    # An edge with one operation left to choose is certain of it, whatever it is divided by.
+    certainty = 1 + (shares * logarithms).sum(axis=1) / np.log(max(passing.sum(), 2))
     score = scaled(importance) * scaled(certainty)
     if criterion == 2 and past:
-        overlap = np.minimum(shares, without_none(np.array(past))).sum(axis=-1)
+        overlap = np.minimum(shares, without_none(np.array(past), operations)).sum(axis=-1)
         score = score * scaled(overlap.mean(axis=0))
     return score
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from harness.api import (
     EDGES,
     NONE,
-    OPERATIONS,
     Architecture,
     Batch,
     Continue,
@@ -22,9 +21,6 @@ from harness.api import (
     StepView,
     Variant,
 )
-
-PLAYERS = len(EDGES) * len(OPERATIONS)
-SILENT = OPERATIONS.index(NONE)
 
 
 class ShapleyNas(Variant):
@@ -68,7 +64,7 @@ class ShapleyNas(Variant):
 
     def __init__(self, settings: Any, protocol: Protocol):
         super().__init__(settings, protocol)
-        self._mean = [[0.0] * len(OPERATIONS) for _ in EDGES]
+        self._mean = [[0.0] * len(self.operations) for _ in EDGES]
 
     def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return None: alpha moves after an epoch."""
@@ -87,14 +83,14 @@ class ShapleyNas(Variant):
         return Continue()
 
     def _values(self, search: SearchView) -> np.ndarray:
-        """Return the mean marginal contribution of each operation, [6, 5], in points of accuracy."""
+        """Return the mean marginal contribution of each operation, [6, operations], in points of accuracy."""
         moment = search.moment(Phase.DERIVE)
         with torch.no_grad():
             op_weights = self.op_weights(search.architecture, moment)
         random = moment.stream("orders")
         batches = cycle(search.data.evaluation_batches("valid", self.settings.images))
         found = [
-            self._of_order(search, op_weights, random.permutation(PLAYERS), batch)
+            self._of_order(search, op_weights, random.permutation(op_weights.numel()), batch)
             for batch, _ in zip(batches, range(self.settings.orders), strict=False)
         ]
         return np.mean(found, axis=0)
@@ -102,11 +98,11 @@ class ShapleyNas(Variant):
     def _of_order(self, search: SearchView, op_weights: Tensor, order: np.ndarray, batch: Batch) -> np.ndarray:
         left = op_weights.clone()
         whole = accuracy = self._accuracy(search, left, batch)
-        marginal = np.zeros((len(EDGES), len(OPERATIONS)))
+        marginal = np.zeros(tuple(left.shape))
         for player in order:
-            edge, column = divmod(int(player), len(OPERATIONS))
+            edge, column = divmod(int(player), len(self.operations))
             left[edge, column] = 0
-            if column == SILENT:
+            if self.operations[column] == NONE:
                 continue  # nothing is lost with it, so nobody need look
             before, accuracy = accuracy, self._accuracy(search, left, batch)
             marginal[edge, column] = before - accuracy

@@ -7,9 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import OPERATIONS, SKIP, Architecture, Moment, Variant
-
-SKIP_COLUMN = OPERATIONS.index(SKIP)
+from harness.api import SKIP, Architecture, Moment, Variant
 
 
 class SkipPenalty(Variant):
@@ -48,10 +46,13 @@ class SkipPenalty(Variant):
         gamma = self.settings.gamma
         return float(gamma + (1 - gamma) * moment.progress) if self.settings.release else float(gamma)
 
+    def _is_skip(self, moment: Moment) -> Tensor:
+        return moment.on_device([operation == SKIP for operation in self.operations])
+
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return the handicapped softmax."""
         logits = architecture["alpha"]
-        is_skip = torch.arange(len(OPERATIONS), device=logits.device) == SKIP_COLUMN
+        is_skip = self._is_skip(moment)
         if self.settings.mode == "odds":
             logits = logits + math.log(self.gamma(moment)) * is_skip
         elif self.settings.mode == "logit":
@@ -63,5 +64,5 @@ class SkipPenalty(Variant):
         if self.settings.mode != "hinge":
             return None
         share = 1 - moment.progress if self.settings.release else 1.0
-        skip = torch.softmax(architecture["alpha"], dim=-1)[:, SKIP_COLUMN]
-        return self.settings.strength * share * (skip - 1 / len(OPERATIONS)).clamp(min=0).sum()
+        excess = (torch.softmax(architecture["alpha"], dim=-1) - 1 / len(self.operations)).clamp(min=0)
+        return self.settings.strength * share * (excess * self._is_skip(moment)).sum()

@@ -3,7 +3,7 @@
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import EDGES, OPERATIONS, Architecture, Moment, Phase, Variant, gumbel_softmax
+from harness.api import EDGES, Architecture, Moment, Phase, Variant, gumbel_softmax
 
 
 class Snas(Variant):
@@ -37,6 +37,6 @@ class Snas(Variant):
         """Return a draw, the same for all cells of a pass; the probabilities of its corners for a derivation."""
         if moment.phase is Phase.DERIVE:
             return super().op_weights(architecture, moment)
-        drawn = moment.stream(f"gumbel/{moment.phase.value}").gumbel(size=(len(EDGES), len(OPERATIONS)))
+        drawn = moment.stream(f"gumbel/{moment.phase.value}").gumbel(size=(len(EDGES), len(self.operations)))
         noise = moment.on_device(drawn).to(moment.dtype)
         return gumbel_softmax(architecture["alpha"], noise, self.temperature(moment))

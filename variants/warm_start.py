@@ -1,12 +1,22 @@
 """Warm start: train the weights alone first, on convolutions or on all operations alike."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import EDGES, KERNEL_AREA, OPERATIONS, Architecture, Moment, Phase, StepView, Variant
+from harness.api import (
+    EDGES,
+    KERNEL_AREA,
+    Architecture,
+    Moment,
+    Phase,
+    Protocol,
+    StepView,
+    UserError,
+    Variant,
+)
 
 
 class WarmStart(Variant):
@@ -27,7 +37,12 @@ class WarmStart(Variant):
         warm_up: float = Field(default=10 / 50, ge=0, lt=1)
         """Share of the search, at its beginning, in which alpha rests."""
         mixture: Literal["convolutions", "uniform"] = "convolutions"
-        """What the weights are trained on meanwhile: the convolutions, 1/2 each, or all operations, 1/5 each."""
+        """What the weights are trained on meanwhile: the convolutions, 1/2 each, or all operations equally."""
+
+    def __init__(self, settings: Any, protocol: Protocol):
+        super().__init__(settings, protocol)
+        if settings.mixture == "convolutions" and not set(KERNEL_AREA) & set(protocol.operations):
+            raise UserError("warm-start: mixture convolutions needs one among protocol operations, expected uniform")
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
         """Return the fixed mixture while the weights warm up, then the softmax; the derivation always reads alpha."""
@@ -36,7 +51,7 @@ class WarmStart(Variant):
         return super().op_weights(architecture, moment)
 
     def _mixture(self) -> Tensor:
-        mixed = [self.settings.mixture == "uniform" or operation in KERNEL_AREA for operation in OPERATIONS]
+        mixed = [self.settings.mixture == "uniform" or operation in KERNEL_AREA for operation in self.operations]
         shares = torch.tensor(mixed, dtype=torch.float64) / sum(mixed)
         return shares.expand(len(EDGES), -1)
 

@@ -25,7 +25,7 @@ STAGES = 3
 
 
 class ZoDartsPlusPlus(ZoDartsPlus):
-    """Alpha is [3, 6, 5], one matrix a stage; (15 / tau) * max(0, resource - budget) is added to its loss.
+    """Alpha is [3, 6, operations], one matrix a stage; (15 / tau) * max(0, resource - budget) is added to its loss.
 
     The resource is the expected size of all search cells over that of cells of 3x3 convolutions alone. The table knows
     networks of one cell: the answer is the argmax of the mean op weights over the stages. The three cells are recorded
@@ -60,10 +60,10 @@ class ZoDartsPlusPlus(ZoDartsPlus):
 
     def architecture_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return one matrix a stage."""
-        return {"alpha": (STAGES, len(EDGES), len(OPERATIONS))}
+        return {"alpha": (STAGES, len(EDGES), len(self.operations))}
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
-        """Return the matrix of each cell's stage: [cells, 6, 5]."""
+        """Return the matrix of each cell's stage: [cells, 6, operations]."""
         stages = super().op_weights(architecture, moment)
         return stages.repeat_interleave(self.protocol.network.cells_per_stage, dim=0)
 
@@ -75,9 +75,10 @@ class ZoDartsPlusPlus(ZoDartsPlus):
         return self.settings.penalty / self.temperature(moment) * excess.clamp(min=0)
 
     def expected_size(self, stages: Tensor) -> Tensor:
-        """Return the expected size of the search cells over that of all-3x3 cells, from op weights [3, 6, 5]."""
-        sizes = operation_sizes(self.protocol.network.channels, self.settings.resource).to(stages)
-        largest = len(EDGES) * sizes[:, OPERATIONS.index(CONV3)].sum()
+        """Return the expected size of the cells over that of all-3x3 cells, from op weights [3, 6, operations]."""
+        every = operation_sizes(self.protocol.network.channels, self.settings.resource)
+        sizes = every[:, [OPERATIONS.index(operation) for operation in self.operations]].to(stages)
+        largest = len(EDGES) * float(every[:, OPERATIONS.index(CONV3)].sum())
         return (stages * sizes[:, None, :]).sum() / largest
 
     def derived_cells(self, search: SearchView) -> dict[str, Cell]:
@@ -85,7 +86,9 @@ class ZoDartsPlusPlus(ZoDartsPlus):
         with torch.no_grad():
             stages = super().op_weights(search.architecture, search.moment(Phase.DERIVE))
         matrices = stages.cpu().double().numpy()
-        return {f"stage {number}": argmax_cell(matrix) for number, matrix in enumerate(matrices, start=1)}
+        return {
+            f"stage {number}": argmax_cell(matrix, self.operations) for number, matrix in enumerate(matrices, start=1)
+        }
 
 
 def operation_sizes(channels: int, resource: str) -> Tensor:

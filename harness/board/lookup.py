@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ LANDMARKS = {
     "all average pooling": Cell((POOL,) * 6),
     "all none": Cell((NONE,) * 6),
 }
-"""Cells to compare every result with: none needed a search."""
+"""Cells to compare every result with, as far as the space has them: none needed a search."""
 
 CELL_MEASURES = (*(f"count_{operation}" for operation in OPERATIONS), "depth", "width", "parameters", "flops")
 
@@ -58,7 +59,8 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
     Raises:
         UserError: a record is damaged, or `output` cannot be written.
     """
-    columns = TruthColumns(truth)
+    operations = board.chosen.operations
+    columns = TruthColumns(truth, operations)
     tables = _collect(board, runs_root)
     for name in ("runs", "epochs", "derived", "draws", "one_shot"):
         tables[name] = pd.concat([tables[name], columns.look_up(tables[name]["cell_index"])], axis=1)
@@ -67,8 +69,8 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
         tables[name] = pd.concat([tables[name], columns.spreads(tables[name]["cell_index"])], axis=1)
     tables["collapse"] = collapse_table(tables["epochs"], columns.main)
     tables["rank_correlation"] = rank_correlation_table(tables["one_shot"], list(columns.names().values()))
-    tables["landmarks"] = _landmarks(columns)
-    tables["space"] = _space(columns)
+    tables["landmarks"] = _landmarks(columns, operations)
+    tables["space"] = _space(columns, operations)
     ended_in = pd.concat([tables[name]["cell_index"] for name in ("runs", "derived", "landmarks")])
     tables["trainings"] = columns.trainings(ended_in)
     with whole_folder(output) as folder:
@@ -170,16 +172,16 @@ def _cell_table(rows: list[dict[str, Any]], *columns: str) -> pd.DataFrame:
     return table.assign(cell_index=[float(Cell.from_string(text).index) for text in table["cell"]])
 
 
-def _space(columns: TruthColumns) -> pd.DataFrame:
-    cells = all_cells()
+def _space(columns: TruthColumns, operations: Collection[str]) -> pd.DataFrame:
+    cells = all_cells(operations)
     table = pd.DataFrame([{"cell": str(cell), "canonical": cell.canonical, **_measures_of(cell)} for cell in cells])
     table.insert(0, "cell_index", [cell.index for cell in cells])
     indices = table["cell_index"]
     return pd.concat([table, columns.look_up(indices), columns.spreads(indices)], axis=1)
 
 
-def _landmarks(columns: TruthColumns) -> pd.DataFrame:
-    named = dict(LANDMARKS)
+def _landmarks(columns: TruthColumns, operations: Collection[str]) -> pd.DataFrame:
+    named = {name: cell for name, cell in LANDMARKS.items() if set(cell.operations) <= set(operations)}
     for content in columns.describe().values():
         named[f"best of {content['label']}"] = Cell.from_string(content["best_cell"])
     frame = pd.DataFrame([{"name": name, "cell": str(cell), "cell_index": cell.index} for name, cell in named.items()])
@@ -196,7 +198,7 @@ def _truth_description(truth: Truth, columns: TruthColumns) -> dict[str, Any]:
         "told_by": provenance.told_by,
         "file": provenance.file,
         "sha256": provenance.sha256,
-        "cells": provenance.cells,
+        "cells": columns.known_cells,
         "columns": columns.describe(),
         "missing_columns": columns.missing,
     }
@@ -208,6 +210,7 @@ def _provenance(board: Board) -> dict[str, Any]:
         "versions": {package: version(package) for package in REPORTED_PACKAGES},
         "hardware": processor_name(),
         "protocol": board.protocol,
+        "operations": list(board.chosen.operations),
         "generated": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
     }
 

@@ -123,6 +123,7 @@ def fingerprint(board: Board, name: str, seed: int) -> str:
     }
     if issubclass(registry.method(name), baseline.Baseline):
         content["truth"] = Truth.read(TRUTH_FILE).provenance.sha256
+        content["operations"] = list(board.chosen.operations)
     else:
         content["protocol"] = board.chosen.model_dump(mode="json")
         content["data"] = data_hash(IMAGES, board.chosen.data)
@@ -366,7 +367,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
         check_place_of_folder(run_folder(name, seed))
         started = time.perf_counter()
         signal = baseline.search_signal(truth, settings.signal)
-        rows = baseline.run_baseline(method, settings, seed, signal)
+        rows = baseline.run_baseline(method, settings, seed, signal, board.chosen.operations)
         answer = str(rows["cell"].iloc[-1])
         content = Record(
             variant=name,
@@ -377,7 +378,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             notes=list(signal.notes),
             protocol=board.protocol,
             settings=settings.model_dump(mode="json"),
-            protocol_settings={},
+            protocol_settings={"operations": list(board.chosen.operations)},
             truth=truth.provenance.name,
             fingerprint=identity,
             epochs=len(rows),

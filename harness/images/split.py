@@ -41,6 +41,8 @@ def split_images(settings: SplitSettings, train_count: int, test_count: int) -> 
         return _from_test_file(_file(settings), train_count, test_count)
     if settings.kind == "file":
         return _from_file(_file(settings), train_count)
+    if settings.kind == "same":
+        return Split(np.arange(train_count), np.arange(train_count), valid_from_test=False)
     half = train_count // 2
     if not half:
         raise UserError(f"data.split {settings.kind} needs at least 2 training images, there are {train_count}")

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from harness.base.errors import UserError
 from harness.base.files import STATE
 from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
-from harness.space.cell import CONV1
 
 CACHE = STATE / "compiled"
 """Where compiled code is kept, unless TORCHINDUCTOR_CACHE_DIR names a folder."""
@@ -53,7 +52,7 @@ class CompiledCells:
 
     def __call__(self, cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:
         """Return `cell(features, op_weights, controls)`, up to rounding."""
-        if not torch.is_grad_enabled() or not is_regular(controls.active):
+        if not torch.is_grad_enabled() or not is_regular(controls.active) or not cell.blocks[0]:
             return plain(cell, features, op_weights, controls)
         form = form_of(cell, features, op_weights.matrix, controls)
         if form not in _forms:
@@ -117,14 +116,14 @@ def is_regular(active: tuple[tuple[bool, ...], ...]) -> bool:
 
 def form_of(cell: MixedCell, features: Tensor, matrix: Tensor, controls: CellControls) -> Hashable:
     """Return all that the compiled code of a cell depends on, beside the numbers in its tensors."""
-    block = cell.blocks[0][CONV1]
+    block = next(iter(cell.blocks[0].values()))
     weight, norm = block.convolution.weight, block.norm
-    tensors = (features, matrix, weight, *(getattr(controls, field.name) for field in fields(controls)[1:]))
+    tensors = (features, matrix, weight, *(getattr(controls, field.name) for field in fields(controls)[2:]))
     device = features.device
     return (
         *(_layout(tensor) for tensor in tensors),
         isinstance(weight, nn.Parameter),
-        controls.active,
+        (controls.operations, controls.active),
         (cell.partial_channels, cell.training, norm.affine, norm.track_running_stats, norm.momentum),
         (device, torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)),
     )
@@ -152,7 +151,7 @@ def _compiled_form() -> Any:
 
 
 def _from_matrix(cell: MixedCell, features: Tensor, matrix: Tensor, controls: CellControls) -> Tensor:
-    return plain(cell, features, OpWeights(matrix, cell.selected), controls)
+    return plain(cell, features, OpWeights(matrix, cell.selected, controls.operations), controls)
 
 
 def check_compiler(device: torch.device) -> None:

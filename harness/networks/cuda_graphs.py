@@ -104,7 +104,7 @@ class GraphedPasses:
         """Return the logits of the supernet with these weights: the same numbers, differentiable once."""
         inputs = {"images": images, "op_weights": op_weights, **_tensors_of(controls), **_prefixed(weights)}
         differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in inputs.values())
-        if not differentiated or not is_regular(controls.active):
+        if not differentiated or not (controls.active is None or is_regular(controls.active)):
             return with_weights(self.supernet, weights, images, op_weights, controls)
         # Memory that is the network's must stay so, and other weights must not be written into it.
         own = all(weight.data_ptr() == self._own[name] for name, weight in weights.items())

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from harness.networks.layers import KERNEL_SIZE, ConvolutionBlock, average_pool, shuffle_channels, tracked_norms
 from harness.space.cell import CONV1, CONV3, EDGES, OPERATIONS, POOL, SKIP
 
-COLUMN = {operation: column for column, operation in enumerate(OPERATIONS)}
 LEAVING = tuple(tuple(edge for edge, (source, _) in enumerate(EDGES) if source == node) for node in range(3))
 """The edges that leave nodes 0, 1 and 2."""
 ENTERING = tuple(tuple(edge for edge, (_, target) in enumerate(EDGES) if target == node) for node in (1, 2, 3))
@@ -26,10 +25,11 @@ Terms = list[tuple[int, Tensor]]
 
 
 class OpWeights:
-    """The op weights of one cell, [6, 5], cut into scalars and repeated for each channel of an edge."""
+    """The op weights of one cell, [6, operations], cut into scalars and repeated for each channel of an edge."""
 
-    def __init__(self, matrix: Tensor, channels: int):
+    def __init__(self, matrix: Tensor, channels: int, operations: tuple[str, ...] = OPERATIONS):
         self.matrix = matrix
+        self.operations = operations
         self._scalars = matrix.reshape(-1).unbind()
         # Contiguous, because PyTorch's batch norm reads a scale of stride 0 beyond its end.
         repeated = matrix.unsqueeze(2).expand(*matrix.shape, channels).contiguous()
@@ -37,17 +37,22 @@ class OpWeights:
 
     def scalar(self, edge: int, operation: str) -> Tensor:
         """Return one op weight."""
-        return self._scalars[edge * len(OPERATIONS) + COLUMN[operation]]
+        return self._scalars[self._position(edge, operation)]
 
     def per_channel(self, edges: Sequence[int], operation: str) -> Tensor:
         """Return the op weights of several edges, [edges * channels]."""
-        return joined([self._repeated[edge * len(OPERATIONS) + COLUMN[operation]] for edge in edges])
+        return joined([self._repeated[self._position(edge, operation)] for edge in edges])
+
+    def _position(self, edge: int, operation: str) -> int:
+        return edge * len(self.operations) + self.operations.index(operation)
 
 
 @dataclass(frozen=True)
 class CellControls:
     """The part of a pass's controls that belongs to one cell; shapes as there without the first dimension."""
 
+    operations: tuple[str, ...]
+    """Of the network, by column."""
     active: tuple[tuple[bool, ...], ...]
     edge_weights: Tensor | None
     """Factor on what bypasses the operations; the op weights have theirs already."""
@@ -58,13 +63,28 @@ class CellControls:
 
     def edges_with(self, operation: str, edges: Sequence[int]) -> tuple[int, ...]:
         """Return those of `edges` that compute the operation."""
-        return tuple(edge for edge in edges if self.active[edge][COLUMN[operation]])
+        if operation not in self.operations:
+            return ()
+        column = self.operations.index(operation)
+        return tuple(edge for edge in edges if self.active[edge][column])
+
+    def scale(self, edge: int, operation: str) -> Tensor:
+        """Return the factor on an operation's output for each sample, [batch]."""
+        assert self.operation_scale is not None
+        return self.operation_scale[edge, self.operations.index(operation)]
 
 
 class MixedCell(nn.Module):
-    """Six edges, each with both convolutions on `channels / partial_channels` channels."""
+    """Six edges, each with the convolutions among `operations` on `channels / partial_channels` channels."""
 
-    def __init__(self, channels: int, partial_channels: int, affine: bool, track: bool):
+    def __init__(
+        self,
+        channels: int,
+        partial_channels: int,
+        affine: bool,
+        track: bool,
+        operations: tuple[str, ...] = OPERATIONS,
+    ):
         super().__init__()
         self.partial_channels = partial_channels
         self.selected = channels // partial_channels
@@ -74,6 +94,7 @@ class MixedCell(nn.Module):
             of_edge = {
                 operation: ConvolutionBlock(self.selected, self.selected, kernel, affine=affine, track=track)
                 for operation, kernel in KERNEL_SIZE.items()
+                if operation in operations
             }
             self.edges[f"{source}_{target}"] = nn.ModuleDict(of_edge)
             blocks.append(of_edge)
@@ -152,7 +173,7 @@ class MixedCell(nn.Module):
             if active:
                 output = self._convolution(rectified, active, operation, op_weights)
                 if controls.operation_scale is not None:
-                    scales = torch.stack([controls.operation_scale[edge, COLUMN[operation]] for edge in active], dim=1)
+                    scales = torch.stack([controls.scale(edge, operation) for edge in active], dim=1)
                     output = output * scales.repeat_interleave(self.selected, dim=1)[:, :, None, None]
                 # Both kernel sizes are added before they are cut into edges: fewer and larger sums.
                 sums[active] = sums[active] + output if active in sums else output
@@ -205,7 +226,7 @@ def factor(edge: int, operation: str, op_weights: OpWeights, controls: CellContr
     factor = op_weights.scalar(edge, operation)
     if controls.operation_scale is None:
         return factor
-    return (factor * controls.operation_scale[edge, COLUMN[operation]]).view(-1, 1, 1, 1)
+    return (factor * controls.scale(edge, operation)).view(-1, 1, 1, 1)
 
 
 def joined(tensors: Sequence[Tensor]) -> Tensor:

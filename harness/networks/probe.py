@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from harness.base.errors import UserError
 from harness.networks.layers import KERNEL_SIZE, ConvolutionBlock, Head, Reduction, average_pool
 from harness.networks.mixed_cell import MixedCell
-from harness.networks.supernet import EVERY_OPERATION, Supernet
-from harness.space.cell import EDGES, NONE, OPERATIONS, SKIP
+from harness.networks.supernet import Active, Supernet, every_operation
+from harness.space.cell import EDGES, NONE, SKIP
 
 Statistics = Literal["batch", "initial"]
 """What batch norms normalise by: the batch, or mean 0 and variance 1, as a new network does when it is evaluated."""
@@ -43,14 +43,14 @@ def probe(
     supernet: Supernet,
     images: Tensor,
     op_weights: Tensor,
-    active: tuple[tuple[bool, ...], ...] = EVERY_OPERATION,
+    active: Active | None = None,
     statistics: Statistics = "batch",
 ) -> Iterator[Probed]:
     """Walk through the network and hand out its parts in the order of the pass.
 
     Args:
         images: [batch, image channels, height, width].
-        op_weights: [6, 5] for all cells, or [cells, 6, 5].
+        op_weights: [6, operations] for all cells, or [cells, 6, operations].
         active: as `Controls.active`; what is not active has no output and no ReLU. An operation with op weight 0 has.
         statistics: of the batch norms.
 
@@ -59,8 +59,9 @@ def probe(
     """
     if supernet.spec.partial_channels != 1:
         raise UserError("a method that looks at single operations needs a network whose edges take all channels")
-    shape = supernet.spec.shape
-    of_cells = op_weights.expand(shape.cells, len(EDGES), len(OPERATIONS))
+    shape, operations = supernet.spec.shape, supernet.spec.operations
+    computed = every_operation(operations) if active is None else active
+    of_cells = op_weights.expand(shape.cells, *op_weights.shape[-2:])
     convolution, norm = supernet.stem
     assert isinstance(norm, nn.BatchNorm2d)
     features = _normalised(norm, convolution(images.contiguous(memory_format=torch.channels_last)), statistics)
@@ -72,7 +73,7 @@ def probe(
             part = _reduction(reduction, features, statistics)
             yield part
             features = part.features
-        part = _cell(cell, position, features, of_cells[position], active, statistics)
+        part = _cell(cell, position, features, of_cells[position], computed, operations, statistics)
         yield part
         features = part.features
     yield _head(supernet.head, features, statistics)
@@ -83,13 +84,14 @@ def _cell(
     position: int,
     features: Tensor,
     op_weights: Tensor,
-    active: tuple[tuple[bool, ...], ...],
+    active: Active,
+    operations: tuple[str, ...],
     statistics: Statistics,
 ) -> Probed:
     nodes = [features, *(torch.zeros_like(features) for _ in range(3))]
     outputs, rectified = {}, [0, 0, 0]
     for edge, (source, target) in enumerate(EDGES):  # by target: a source is whole when an edge leaves it
-        for column, operation in enumerate(OPERATIONS):
+        for column, operation in enumerate(operations):
             if not active[edge][column]:
                 continue
             if operation in KERNEL_SIZE:

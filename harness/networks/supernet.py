@@ -4,7 +4,7 @@ Liu, Simonyan and Yang, DARTS, ICLR 2019, equation 2, on the space of NAS-Bench-
 operations on its source, each times its op weight; a node is the sum of its edges. Alpha is no parameter here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,7 +22,13 @@ from harness.networks.layers import Head, Reduction, Stem, tracked_norms
 from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
 from harness.space.cell import EDGES, OPERATIONS, Shape
 
-EVERY_OPERATION = ((True,) * len(OPERATIONS),) * len(EDGES)
+Active = tuple[tuple[bool, ...], ...]
+"""For each edge and operation of the network, `[6][operations]`, whether it is computed."""
+
+
+def every_operation(operations: Sequence[str] = OPERATIONS) -> Active:
+    """Return the mask in which all edges compute all operations."""
+    return ((True,) * len(operations),) * len(EDGES)
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class SupernetSpec:
     """Recompute the cells in the backward pass."""
     partial_channels: int = 1
     """K: only 1/K of an edge's channels pass through the operations, the rest bypasses them (PC-DARTS)."""
+    operations: tuple[str, ...] = OPERATIONS
+    """Of each edge: the columns of op weights."""
 
     def __post_init__(self) -> None:
         if self.shape.channels % self.partial_channels:
@@ -49,7 +57,7 @@ class SupernetSpec:
     @classmethod
     def from_plain(cls, content: dict[str, Any]) -> "SupernetSpec":
         """Return what `dataclasses.asdict` made plain content of, for a checkpoint."""
-        return cls(**{**content, "shape": Shape(**content["shape"])})
+        return cls(**{**content, "shape": Shape(**content["shape"]), "operations": tuple(content["operations"])})
 
     def feature_shapes(self, batch: int) -> list[tuple[int, int, int, int]]:
         """Return the shape [batch, channels, height, width] of the features inside each cell's operations."""
@@ -67,12 +75,12 @@ class Controls:
     All random draws of a pass stand here, drawn beforehand, so that the pass itself is deterministic.
     """
 
-    active: tuple[tuple[bool, ...], ...] = EVERY_OPERATION
-    """`[6][5]`: operations that are computed at all; the others count as zero whatever their op weight."""
+    active: Active | None = None
+    """Operations that are computed at all; the others count as zero whatever their op weight. None: all are."""
     edge_weights: Tensor | None = None
     """[6]: factor on each edge's output."""
     operation_scale: Tensor | None = None
-    """[cells, 6, 5, batch]: factor on each operation's output for each sample: drop-path and its relatives."""
+    """[cells, 6, operations, batch]: factor on each operation's output for each sample: drop-path and its relatives."""
     skip_masks: tuple[Tensor, ...] | None = None
     """One [6, batch, channels, height, width] a cell: factor on the elements of skip_connect's output."""
     channel_order: Tensor | None = None
@@ -90,10 +98,11 @@ class Controls:
             edge_shift=None if shift is None else shift.detach(),
         )
 
-    def of_cell(self, cell: int) -> CellControls:
-        """Select what cell number `cell` needs."""
+    def of_cell(self, cell: int, operations: tuple[str, ...] = OPERATIONS) -> CellControls:
+        """Select what cell number `cell` of a network with these operations needs."""
         return CellControls(
-            self.active,
+            operations,
+            every_operation(operations) if self.active is None else self.active,
             self.edge_weights,
             None if self.operation_scale is None else self.operation_scale[cell],
             None if self.skip_masks is None else self.skip_masks[cell],
@@ -102,9 +111,9 @@ class Controls:
         )
 
 
-def nonzero_operations(op_weights: Tensor) -> tuple[tuple[bool, ...], ...]:
+def nonzero_operations(op_weights: Tensor) -> Active:
     """Return as `Controls.active` the operations that some cell weighs: leaving out the others changes no value."""
-    weighed = (op_weights.reshape(-1, len(EDGES), len(OPERATIONS)) != 0).any(dim=0)
+    weighed = (op_weights.reshape(-1, *op_weights.shape[-2:]) != 0).any(dim=0)
     return tuple(tuple(row) for row in weighed.tolist())
 
 
@@ -133,7 +142,9 @@ class Supernet(nn.Module):
             if stage:
                 self.reductions.append(Reduction(shape.stage_channels[stage - 1], channels))
             self.cells.extend(
-                self.cell_class(channels, spec.partial_channels, spec.affine, track=not spec.batch_statistics)
+                self.cell_class(
+                    channels, spec.partial_channels, spec.affine, not spec.batch_statistics, spec.operations
+                )
                 for _ in range(shape.cells_per_stage)
             )
         self.head = Head(shape)
@@ -152,7 +163,7 @@ class Supernet(nn.Module):
 
         Args:
             images: [batch, image channels, height, width].
-            op_weights: [6, 5] for all cells, or [cells, 6, 5].
+            op_weights: [6, operations] for all cells, or [cells, 6, operations].
             controls: see `Controls`.
 
         Returns:
@@ -167,7 +178,7 @@ class Supernet(nn.Module):
         for position, cell in enumerate(self._each_cell()):
             if position and position % per_stage == 0:
                 features = self.reductions[position // per_stage - 1](features)
-            arguments = (features, cell_weights[position], controls.of_cell(position))
+            arguments = (features, cell_weights[position], controls.of_cell(position, self.spec.operations))
             if self.checkpointing and torch.is_grad_enabled():
                 features = _checkpointed(cell, *arguments)
             else:
@@ -181,21 +192,21 @@ class Supernet(nn.Module):
             yield cell
 
     def _cell_weights(self, op_weights: Tensor, edge_weights: Tensor | None) -> list[OpWeights]:
-        shape, one_cell = self.spec.shape, (len(EDGES), len(OPERATIONS))
+        shape, one_cell = self.spec.shape, (len(EDGES), len(self.spec.operations))
         if op_weights.shape not in (one_cell, (shape.cells, *one_cell)):
             found = list(op_weights.shape)
-            raise ValueError(f"op weights have shape {found}, expected [6, 5] or [{shape.cells}, 6, 5]")
+            raise ValueError(f"op weights have shape {found}, expected {list(one_cell)} or {[shape.cells, *one_cell]}")
         if edge_weights is not None:
             op_weights = op_weights * edge_weights.unsqueeze(1)
         prepared = []
         for stage, channels in enumerate(shape.stage_channels):
             selected = channels // self.spec.partial_channels
             if op_weights.dim() == 2:
-                prepared += [OpWeights(op_weights, selected)] * shape.cells_per_stage
+                prepared += [OpWeights(op_weights, selected, self.spec.operations)] * shape.cells_per_stage
             else:
                 first = stage * shape.cells_per_stage
                 own = op_weights[first : first + shape.cells_per_stage].unbind()
-                prepared += [OpWeights(matrix, selected) for matrix in own]
+                prepared += [OpWeights(matrix, selected, self.spec.operations) for matrix in own]
         return prepared
 
 

@@ -25,9 +25,6 @@ RANGES = {
 CHOICES = {"edge": EDGE_NAMES, "operation": OPERATIONS}
 """The texts of columns that hold one of a few."""
 
-ROWS_A_GROUP = len(EDGE_NAMES) * len(OPERATIONS)
-"""Of alpha.parquet, in each epoch for each group of cells."""
-
 MOST_EPOCHS = 10**9
 MOST_GROUPS = 100
 """Of cells, per row of alpha.parquet that would be there if each had its own in each epoch."""
@@ -178,16 +175,17 @@ def check_alpha(table: pa.Table, where: str, epochs: int | None) -> None:
     known, epoch = np.unique(check.epochs(epochs), return_inverse=True)
     group, groups = check.choices("cells")
     edge, _ = check.choices("edge")
-    operation, _ = check.choices("operation")
-    size = len(known) * groups * ROWS_A_GROUP
+    operation, operations = check.choices("operation")
+    rows_a_group = len(EDGE_NAMES) * operations
+    size = len(known) * groups * rows_a_group
     if size > MOST_GROUPS * len(table):
         raise check.wrong("cells", f"holds {groups} groups in {len(table)} rows")
-    rows = ((epoch * groups + group) * len(EDGE_NAMES) + edge) * len(OPERATIONS) + operation
+    rows = ((epoch * groups + group) * len(EDGE_NAMES) + edge) * operations + operation
     counts = np.bincount(rows, minlength=size)
     if counts.max() > 1:
         raise check.wrong("operation", "names the same in two rows")
-    if not np.isin(counts.reshape(-1, ROWS_A_GROUP).sum(axis=1), (0, ROWS_A_GROUP)).all():
-        raise check.wrong("operation", f"lacks rows, expected {ROWS_A_GROUP} in each epoch for each group of cells")
+    if not np.isin(counts.reshape(-1, rows_a_group).sum(axis=1), (0, rows_a_group)).all():
+        raise check.wrong("operation", f"lacks rows, expected {rows_a_group} in each epoch for each group of cells")
 
 
 def check_one_shot(table: pa.Table, where: str, epochs: int | None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from harness.search.variant import Phase, SearchView
-from harness.space.cell import EDGE_NAMES, OPERATIONS
+from harness.space.cell import EDGE_NAMES
 
 
 def alpha_rows(search: SearchView) -> list[dict[str, Any]]:
@@ -33,5 +33,5 @@ def alpha_rows(search: SearchView) -> list[dict[str, Any]]:
         }
         for group in range(len(groups))
         for row, edge in enumerate(EDGE_NAMES)
-        for column, operation in enumerate(OPERATIONS)
+        for column, operation in enumerate(search.variant.operations)
     ]

@@ -18,7 +18,7 @@ from harness.base.errors import UserError
 from harness.base.streams import stream
 from harness.settings.protocol import Settings as BaseSettings
 from harness.settings.strategy import Strategy
-from harness.space.cell import CELL_COUNT, Cell
+from harness.space.cell import CELL_COUNT, OPERATIONS, Cell
 from harness.truth.table import Column, Truth
 from harness.truth.training_time import MODEL_EPOCHS, model_evaluation_seconds, model_seconds
 
@@ -54,9 +54,11 @@ class Baseline:
         """What an evaluation sees and pays: one of the cell's trainings, drawn anew each time, as NATS-Bench simulates
         it; or their mean. A table without single trainings has means only, and `trial` sees those."""
 
-    def __init__(self, settings: Any, random: np.random.Generator):
+    def __init__(self, settings: Any, random: np.random.Generator, operations: tuple[str, ...] = OPERATIONS):
         self.settings = settings
         self.random = random
+        self.operations = operations
+        """What an edge chooses from."""
 
     def propose(self) -> Cell:
         """Return the cell to score next."""
@@ -156,13 +158,15 @@ def _warning(column: Column) -> str:
     return f": a full training{judged}, which a real search of this budget cannot afford"
 
 
-def run_baseline(method: type[Baseline], settings: Any, seed: int, signal: Signal) -> pd.DataFrame:
+def run_baseline(
+    method: type[Baseline], settings: Any, seed: int, signal: Signal, operations: tuple[str, ...] = OPERATIONS
+) -> pd.DataFrame:
     """Search until the budget is spent; return a row an evaluation, as in epochs.parquet.
 
     `cell` is the best so far by the signal: the answer at that point. Which trial an evaluation sees is drawn from a
     stream of its own, so that proposals are the same whatever the table holds of a cell.
     """
-    search = method(settings, stream(seed, f"baseline/{method.name}"))
+    search = method(settings, stream(seed, f"baseline/{method.name}"), operations)
     trials = stream(seed, f"baseline/{method.name}/trials")
     best, best_score, cost = "", -np.inf, 0.0
     rows: list[dict[str, Any]] = []

@@ -16,8 +16,8 @@ def draw_cells(search: SearchView) -> Counter[Cell]:
     """
     if not search.architecture:
         return Counter()
-    draws = search.protocol.derivation.draws
-    return Counter(gumbel_cells(search.derived_op_weights(), draws, stream(search.seed, "derivation/gumbel")))
+    draws, random = search.protocol.derivation.draws, stream(search.seed, "derivation/gumbel")
+    return Counter(gumbel_cells(search.derived_op_weights(), draws, random, search.variant.operations))
 
 
 def studied_cells(search: SearchView, draws: Counter[Cell]) -> dict[str, Cell]:
@@ -33,7 +33,9 @@ def studied_cells(search: SearchView, draws: Counter[Cell]) -> dict[str, Cell]:
     if search.protocol.derivation.one_shot:
         passes = search.passes
         batches = list(search.data.evaluation_batches("valid", search.data.batch_size))
-        cells["operation-strength"] = argmax_without_none(operation_strength(search, batches))
+        cells["operation-strength"] = argmax_without_none(
+            operation_strength(search, batches), search.variant.operations
+        )
         cells["best-of-draws"] = best_of_k(search, draws, batches)
         search.passes = passes
     return cells

@@ -57,9 +57,9 @@ def measure(search: SearchView) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def _of_alpha(search: SearchView) -> dict[str, Any]:
     op_weights = search.derived_op_weights()
-    cell = str(argmax_cell(op_weights))
+    cell = str(argmax_cell(op_weights, search.variant.operations))
     changed = math.nan if search.cell is None else float(flips(search.cell, cell))
-    return {"cell": cell, "flips": changed, **mixture_measures(op_weights)}
+    return {"cell": cell, "flips": changed, **mixture_measures(op_weights, search.variant.operations)}
 
 
 def is_due(epoch: int, every: int | None, epochs: int) -> bool:
@@ -67,17 +67,18 @@ def is_due(epoch: int, every: int | None, epochs: int) -> bool:
     return every is not None and (epoch % every == 0 or epoch == epochs)
 
 
-def mixture_measures(op_weights: np.ndarray) -> dict[str, float]:
-    """Return how decided op weights [6, 5] are, and what skip_connect has of them.
+def mixture_measures(op_weights: np.ndarray, operations: tuple[str, ...] = OPERATIONS) -> dict[str, float]:
+    """Return how decided op weights [6, operations] are, and what skip_connect has of them.
 
     Rows are normalised to sum 1 first, for methods whose op weights do not. Entropies are in nats; a rank of 1 means
-    that skip_connect leads, equal op weights share the mean of their ranks.
+    that skip_connect leads, equal op weights share the mean of their ranks. Without skip_connect its mass is 0, and it
+    has no rank.
     """
     shares = op_weights / op_weights.sum(axis=1, keepdims=True)
     ordered = np.sort(shares, axis=1)
     logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     entropies = -(shares * logarithms).sum(axis=1)
-    skip = shares[:, [OPERATIONS.index(SKIP)]]
+    skip = shares[:, [operations.index(SKIP)]] if SKIP in operations else np.zeros((len(shares), 1))
     ranks = (shares > skip).sum(axis=1) + 0.5 * ((shares == skip).sum(axis=1) + 1)
     return {
         "entropy": float(entropies.mean()),
@@ -85,7 +86,7 @@ def mixture_measures(op_weights: np.ndarray) -> dict[str, float]:
         "entropy_largest": float(entropies.max()),
         "margin": float((ordered[:, -1] - ordered[:, -2]).mean()),
         "skip_mass": float(skip.mean()),
-        "skip_rank": float(ranks.mean()),
+        "skip_rank": float(ranks.mean()) if SKIP in operations else math.nan,
     }
 
 
@@ -102,7 +103,7 @@ def discretisation_gap(search: SearchView, batch: Batch) -> dict[str, float]:
     """
     with torch.no_grad():
         mixture = search.variant.op_weights(search.architecture, search.moment(Phase.DERIVE))
-    cell = search.one_hot(argmax_cell(search.derived_op_weights()))
+    cell = search.one_hot(argmax_cell(search.derived_op_weights(), search.variant.operations))
     mixture_accuracy = search.one_shot_accuracy(mixture, [batch])
     one_hot_accuracy = search.one_shot_accuracy(cell, [batch])
     return {
@@ -113,7 +114,7 @@ def discretisation_gap(search: SearchView, batch: Batch) -> dict[str, float]:
 
 
 def alpha_hessian(search: SearchView, batch: Batch) -> np.ndarray | None:
-    """Return the Hessian [30, 30] of the validation loss in alpha on one batch (Zela et al., ICLR 2020, section 4).
+    """Return the Hessian [alphas, alphas] of the validation loss on one batch (Zela et al., ICLR 2020, section 4).
 
     Where cells or stages have alphas of their own it is that of a common shift of all of them, so that it has one
     size for all methods. None where the op weights do not depend smoothly on alpha.
@@ -176,11 +177,15 @@ def mean_pairwise_cosine(vectors: np.ndarray) -> float:
 def one_shot_accuracies(search: SearchView, batch: Batch) -> list[dict[str, Any]]:
     """Return the accuracy (percent) of the shared weights under each cell of the fixed list: rows of one_shot.parquet.
 
-    Compared with the truth, they say how well the supernet ranks cells (Yu et al., ICLR 2020).
+    A space of fewer operations has a part of the list. Compared with the truth, they say how well the supernet ranks
+    cells (Yu et al., ICLR 2020).
     """
     rows = []
     for index in ONE_SHOT_CELLS:
-        accuracy = search.one_shot_accuracy(search.one_hot(Cell.from_index(index)), [batch])
+        cell = Cell.from_index(index)
+        if not set(cell.operations) <= set(search.variant.operations):
+            continue
+        accuracy = search.one_shot_accuracy(search.one_hot(cell), [batch])
         rows.append({"epoch": search.epoch, "cell_index": index, "accuracy": accuracy})
     return rows
 

@@ -32,7 +32,7 @@ from harness.search.meter import Meter
 from harness.search.steps import Step
 from harness.search.variant import Moment, Phase, Rebuild, Restart, Stop, Variant
 from harness.settings.protocol import Protocol
-from harness.space.cell import OPERATIONS, Cell, Shape
+from harness.space.cell import Cell, Shape
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.float32}
 
@@ -251,7 +251,7 @@ class Search:
     # Reading
 
     def derived_op_weights(self) -> np.ndarray:
-        """Return the op weights [6, 5] that cells are derived from; the mean where cells have their own."""
+        """Return the op weights [6, operations] that cells are derived from; the mean where cells have their own."""
         with torch.no_grad():
             values = self.variant.op_weights(self.architecture, self.moment(Phase.DERIVE))
         matrix = values.detach().cpu().double().numpy()
@@ -263,13 +263,13 @@ class Search:
         rules = {}
         if self.architecture:
             op_weights = self.derived_op_weights()
-            rules = {name: rule(op_weights) for name, rule in CHEAP_RULES.items()}
+            rules = {name: rule(op_weights, self.variant.operations) for name, rule in CHEAP_RULES.items()}
         return self.variant.derive(self), {**rules, **self.variant.derived_cells(self)}
 
     def one_shot_accuracy(
         self, op_weights: Tensor, batches: Iterable[Batch], *, running_statistics: bool = False
     ) -> float:
-        """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5].
+        """Return the accuracy (percent) of the shared weights under op weights for one cell or for each cell.
 
         Batch norms use the statistics of each batch, for the running ones mix all cells; with `running_statistics`,
         they use those where they keep them. Nothing is learned. A batch counts as a third of a forward-backward pass.
@@ -287,9 +287,10 @@ class Search:
         return 100 * correct / images
 
     def one_hot(self, cell: Cell) -> Tensor:
-        """Return the op weights [6, 5] that select one cell."""
-        codes = torch.tensor(cell.codes, device=self.device)
-        return F.one_hot(codes, len(OPERATIONS)).to(self.dtype)
+        """Return the op weights [6, operations] that select one cell."""
+        operations = self.variant.operations
+        columns = torch.tensor(cell.columns(operations), device=self.device)
+        return F.one_hot(columns, len(operations)).to(self.dtype)
 
     @property
     def finite(self) -> bool:
@@ -360,6 +361,7 @@ def protocol_spec(protocol: Protocol, data: SearchData) -> SupernetSpec:
         batch_statistics=network.batch_statistics,
         affine=network.affine,
         gradient_checkpointing=network.gradient_checkpointing,
+        operations=protocol.operations,
     )
 
 

@@ -13,14 +13,14 @@ from torch import Tensor
 from harness.images.batches import Batch
 from harness.networks.supernet import statistics_untouched
 from harness.search.variant import Phase, SearchView
-from harness.space.cell import EDGES, NONE, OPERATIONS, Cell
+from harness.space.cell import EDGES, NONE, Cell
 
 # What a forward pass alone costs, in forward-backward passes.
 FORWARD = 1 / 3
 
 
 def operation_strength(search: SearchView, batches: Iterable[Batch], *, absolute_in_cells: bool = False) -> np.ndarray:
-    """Return the first-order effect of each operation on the loss, [6, 5] (after Yang et al., OStr-DARTS, 2024).
+    """Return each operation's first-order effect on the loss, [6, operations] (after Yang et al., OStr-DARTS, 2024).
 
     The loss is linear in an op weight to first order, so removing operation o of edge e from all cells l changes it by
     about -sum_l p_eo dL/dp_eo^(l). The strength is the mean over batches of the magnitude of that sum. `none` has no
@@ -43,10 +43,10 @@ def operation_strength(search: SearchView, batches: Iterable[Batch], *, absolute
 
 
 def removal_effect(search: SearchView, batches: Iterable[Batch]) -> np.ndarray:
-    """Return how much the loss rises when an operation is removed from all cells, [6, 5]: the mean over batches.
+    """Return how much the loss rises without an operation in all cells, [6, operations]: the mean over batches.
 
     Its op weight is set to zero and the others stay as they are, as in DARTS-PT (Wang et al., ICLR 2021). This is the
-    exact test that `operation_strength` approximates, at 25 forward passes a batch.
+    exact test that `operation_strength` approximates, at a forward pass for each of them and batch.
     """
     op_weights = _op_weights_of_cells(search)
     effects = []
@@ -54,9 +54,9 @@ def removal_effect(search: SearchView, batches: Iterable[Batch]) -> np.ndarray:
         for batch in batches:
             whole = _loss(search, op_weights, batch)
             search.passes += FORWARD
-            effect = torch.zeros(len(EDGES), len(OPERATIONS), dtype=torch.float64, device=search.device)
+            effect = torch.zeros(op_weights.shape[-2:], dtype=torch.float64, device=search.device)
             for edge in range(len(EDGES)):
-                for column, operation in enumerate(OPERATIONS):
+                for column, operation in enumerate(search.variant.operations):
                     if operation == NONE:
                         continue
                     without = op_weights.clone()
@@ -84,7 +84,7 @@ def best_of_k(
 
 
 def _op_weights_of_cells(search: SearchView) -> Tensor:
-    """Return the op weights of the derivation, one matrix a cell: [cells, 6, 5], a new tensor."""
+    """Return the op weights of the derivation, one matrix a cell: [cells, 6, operations], a new tensor."""
     with torch.no_grad():
         op_weights = search.variant.op_weights(search.architecture, search.moment(Phase.DERIVE))
     return op_weights.expand(search.supernet.spec.shape.cells, -1, -1).clone()

@@ -46,7 +46,7 @@ class Stages:
 
 
 def keep_largest(values: np.ndarray, count: int) -> tuple[tuple[bool, ...], ...]:
-    """Return a mask `[6][5]` of the largest `count` values of each row; the first of equal ones."""
+    """Return a mask `[6][operations]` of the largest `count` values of each row; the first of equal ones."""
     order = np.argsort(-values, axis=1, kind="stable")
     mask = np.zeros(values.shape, dtype=bool)
     np.put_along_axis(mask, order[:, :count], True, axis=1)

@@ -10,7 +10,7 @@ from harness.base.named_tensors import Tensors, constant
 from harness.images.batches import Batch
 from harness.networks.supernet import Controls, statistics_untouched, with_weights
 from harness.search.variant import Moment, Phase, SearchView
-from harness.space.cell import EDGES, OPERATIONS, SKIP
+from harness.space.cell import EDGES, SKIP
 
 
 class Step:
@@ -112,10 +112,12 @@ def _with_drop_path(controls: Controls, moment: Moment, search: SearchView) -> C
     probability = search.protocol.network.drop_path * moment.progress
     if probability == 0:
         return controls
-    shape = (search.supernet.spec.shape.cells, len(EDGES), len(OPERATIONS), moment.batch_size)
+    operations = search.supernet.spec.operations
+    shape = (search.supernet.spec.shape.cells, len(EDGES), len(operations), moment.batch_size)
     kept = moment.stream(f"drop-path/{moment.phase.value}").random(shape) >= probability
     scale = moment.on_device(kept / (1 - probability)).to(moment.dtype)
-    scale[:, :, OPERATIONS.index(SKIP)] = 1.0
+    if SKIP in operations:
+        scale[:, :, operations.index(SKIP)] = 1.0
     if controls.operation_scale is not None:
         scale = scale * controls.operation_scale
     return replace(controls, operation_scale=scale)

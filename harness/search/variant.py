@@ -25,10 +25,10 @@ from harness.search.meter import Meter
 from harness.settings.protocol import AlphaSettings, Protocol
 from harness.settings.protocol import Settings as BaseSettings
 from harness.settings.strategy import Strategy
-from harness.space.cell import EDGES, OPERATIONS, Cell
+from harness.space.cell import EDGES, Cell
 
 Architecture = dict[str, Tensor]
-"""The architecture parameters by name: `alpha` [6, 5], and what a variant adds."""
+"""The architecture parameters by name: `alpha` [6, operations], and what a variant adds."""
 
 
 class Phase(Enum):
@@ -64,7 +64,7 @@ class Moment:
         """Share of the search that is done, from 0 to below 1, in steps."""
         return (self.epoch + self.step / self.steps) / self.epochs
 
-    def on_device(self, values: np.ndarray | Sequence[Sequence[bool]]) -> Tensor:
+    def on_device(self, values: np.ndarray | Sequence[bool] | Sequence[Sequence[bool]]) -> Tensor:
         """Return what was made on the host as a tensor on the search's device, without waiting for it."""
         return torch.as_tensor(values).to(self.device, non_blocking=True)
 
@@ -156,15 +156,15 @@ class SearchView(typing.Protocol):
         """Run the networks in the protocol's precision."""
 
     def derived_op_weights(self) -> np.ndarray:
-        """Return the op weights [6, 5] that cells are derived from; the mean where cells have their own."""
+        """Return the op weights [6, operations] that cells are derived from; the mean where cells have their own."""
 
     def one_hot(self, cell: Cell) -> Tensor:
-        """Return the op weights [6, 5] that select one cell."""
+        """Return the op weights [6, operations] that select one cell."""
 
     def one_shot_accuracy(
         self, op_weights: Tensor, batches: Iterable[Batch], *, running_statistics: bool = False
     ) -> float:
-        """Return the accuracy (percent) of the shared weights under given op weights, [6, 5] or [cells, 6, 5].
+        """Return the accuracy (percent) of the shared weights under given op weights.
 
         Batch norms use the statistics of the batch; with `running_statistics`, their running ones where they keep them.
         """
@@ -244,6 +244,8 @@ class Variant:
     def __init__(self, settings: Any, protocol: Protocol):
         self.settings = settings
         self.protocol = protocol
+        self.operations: tuple[str, ...] = protocol.operations
+        """What an edge chooses from: the columns of alpha, of op weights and of masks."""
 
     def supernet_spec(self, spec: SupernetSpec) -> SupernetSpec:
         """Return the supernet to begin with, given the protocol's."""
@@ -258,14 +260,14 @@ class Variant:
 
         A method without any returns {}: its epochs have no cell, no entropy and no alpha, only its answer counts.
         """
-        return {"alpha": (len(EDGES), len(OPERATIONS))}
+        return {"alpha": (len(EDGES), len(self.operations))}
 
     def alpha_settings(self, settings: AlphaSettings) -> AlphaSettings:
         """Return the settings of alpha's optimiser, given the protocol's."""
         return settings
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:
-        """Return what multiplies the operations' outputs: [6, 5], or [cells, 6, 5]."""
+        """Return what multiplies the operations' outputs: [6, operations], or [cells, 6, operations]."""
         return torch.softmax(architecture["alpha"], dim=-1)
 
     def controls(self, architecture: Architecture, moment: Moment) -> Controls:
@@ -299,7 +301,7 @@ class Variant:
 
     def derive(self, search: SearchView) -> Cell:
         """Return the cell that the finished search answers with."""
-        return argmax_cell(search.derived_op_weights())
+        return argmax_cell(search.derived_op_weights(), self.operations)
 
     def derived_cells(self, search: SearchView) -> dict[str, Cell]:
         """Return cells to record by name beside the answer, for a search that finds more than one."""

@@ -63,9 +63,10 @@ def _types_in(annotation: Any) -> set[Any]:
 class SplitSettings(Settings):
     """How the training images are divided between the weights and alpha."""
 
-    kind: Literal["random", "halves", "file", "test-file"]
+    kind: Literal["random", "halves", "same", "file", "test-file"]
     """`random`: two halves by a named stream, the same for every seed; `halves`: first and second half of the file
-    order; `file`: JSON; `test-file`: weights on all training images, alpha on the test images that a JSON lists."""
+    order; `same`: all of them for both, each in an order of its own (single-level search); `file`: JSON; `test-file`:
+    weights on all training images, alpha on the test images that a JSON lists."""
     file: str | None = None
     """For `file`: JSON with the lists `train` and `valid` of positions in the training images (the form of
     cifar-split.txt); for `test-file`: with the list `xvalid` or `valid` of positions in the test images."""
@@ -206,9 +207,15 @@ class DiagnosticsSettings(Settings):
     """One-shot accuracies of the fixed list of 100 cells."""
 
 
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""Of the space, in the benchmark's order."""
+
+
 class Protocol(Settings):
     """Everything a run depends on that is not the variant."""
 
+    operations: tuple[str, ...]
+    """What an edge chooses from; fewer than the five are another space, with other landmarks and another best cell."""
     data: DataSettings
     network: NetworkSettings
     epochs: StrictInt = Field(ge=1)
@@ -226,6 +233,18 @@ class Protocol(Settings):
     """CPU threads of one search; results may depend on it, so it never follows the machine."""
     deterministic: StrictBool
     """On CUDA, only algorithms that give the same bits every time, where there are such; on CPUs all do anyway."""
+
+    @field_validator("operations")
+    @classmethod
+    def _operations_are_some_of_the_space(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in OPERATIONS:
+                raise ValueError(f"{quoted(name)} is no operation, {did_you_mean(name, OPERATIONS)}")
+            if names.count(name) > 1:
+                raise ValueError(f"{name} stands there {names.count(name)} times, expected once")
+        if len(names) < 2:
+            raise ValueError(f"expected at least two operations to choose from, not {len(names)}")
+        return tuple(name for name in OPERATIONS if name in names)
 
 
 LONGEST_TRAINING = 1_000_000

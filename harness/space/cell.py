@@ -7,6 +7,7 @@ Source of the space: Dong and Yang, NAS-Bench-201, ICLR 2020 (arXiv 2001.00326).
 import random
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from itertools import product
@@ -119,6 +120,14 @@ class Cell:
         """The operations as their positions in `OPERATIONS`."""
         return tuple(OPERATIONS.index(operation) for operation in self.operations)
 
+    def columns(self, operations: tuple[str, ...]) -> tuple[int, ...]:
+        """Return the operations as their positions among those of a network.
+
+        Raises:
+            ValueError: an edge carries none of them.
+        """
+        return tuple(operations.index(operation) for operation in self.operations)
+
     @property
     def index(self) -> int:
         """NAS-Bench-201's official index."""
@@ -215,14 +224,16 @@ def _official_index() -> dict[tuple[str, ...], int]:
     return {operations: index for index, operations in enumerate(_official_order())}
 
 
-def all_cells() -> list[Cell]:
-    """Return the 15,625 cells in the official order."""
-    return [Cell(operations) for operations in _official_order()]
+def all_cells(operations: Collection[str] = OPERATIONS) -> list[Cell]:
+    """Return the cells of these operations, of all five the 15,625, in the official order."""
+    return [Cell(chosen) for chosen in _official_order() if set(chosen) <= set(operations)]
 
 
-def random_cell(generator: "np.random.Generator") -> Cell:
-    """Return a uniform draw from the 15,625 cells."""
-    return Cell.from_index(int(generator.integers(CELL_COUNT)))
+def random_cell(generator: "np.random.Generator", operations: tuple[str, ...] = OPERATIONS) -> Cell:
+    """Return a uniform draw from the cells of these operations."""
+    if operations == OPERATIONS:
+        return Cell.from_index(int(generator.integers(CELL_COUNT)))
+    return Cell(tuple(operations[column] for column in generator.integers(len(operations), size=len(EDGES))))
 
 
 ALL_SKIP = Cell((SKIP,) * len(EDGES))

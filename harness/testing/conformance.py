@@ -26,7 +26,7 @@ from harness.search import registry
 from harness.search.baseline import Baseline, Signal, run_baseline
 from harness.search.loop import Search
 from harness.search.variant import Decision, SearchView, Variant
-from harness.space.cell import CELL_COUNT, Cell
+from harness.space.cell import CELL_COUNT, NONE, OPERATIONS, Cell, all_cells
 from harness.space.one_shot_cells import ONE_SHOT_CELLS
 from harness.testing.searches import tiny_search
 
@@ -37,6 +37,8 @@ SIGNAL = Signal(np.random.default_rng(0).uniform(10, 90, (1, CELL_COUNT)), np.fu
 
 ROUNDING = 0.1
 """Share by which the counted cost of such a short search may differ from the declared one, if it changes on the way."""
+
+FEWER = tuple(operation for operation in OPERATIONS if operation != NONE)
 
 STREAMS = "draw random numbers from moment.stream(purpose) only"
 
@@ -104,8 +106,8 @@ class Conformance:
             want(
                 unknown == ["flips"],
                 variant,
-                f"`op_weights` for Phase.DERIVE is differentiable by alpha, [6, 5] or [cells, 6, 5], so that every "
-                f"diagnostic but the first epoch's flips is a number; these are none: {unknown}",
+                f"`op_weights` for Phase.DERIVE is differentiable by alpha, [6, operations] or with a matrix for each "
+                f"cell, so that every diagnostic but the first epoch's flips is a number; these are none: {unknown}",
             )
 
     def test_it_searches_with_finite_numbers(self, variant: type[Variant]) -> None:
@@ -185,6 +187,16 @@ class Conformance:
             equal = np.array_equal(search.derived_op_weights(), search.derived_op_weights())
             want(equal, variant, "`op_weights` for Phase.DERIVE is the mean or the mode of what is random")
 
+    def test_it_searches_a_space_of_fewer_operations(self, variant: type[Variant]) -> None:
+        """What the protocol leaves out takes no part and is never derived."""
+        search = Course(tiny_search(variant, operations=FEWER, data__limit=4)).go_on().search
+        own, rules = search.derive()
+        others = [rule for rule, cell in {"derive": own, **rules}.items() if NONE in cell.operations]
+        want(not others, variant, f"edges carry operations of `self.operations` only; other cells come from {others}")
+        if search.architecture:
+            width = search.derived_op_weights().shape[1]
+            want(width == len(FEWER), variant, f"op weights have a column for each of `self.operations`, not {width}")
+
     def test_its_cost_is_what_it_declares(self, variant: type[Variant]) -> None:
         """`passes_per_step` is what a step costs, in forward-backward passes; `further_epochs` what comes on top."""
         course = undisturbed(variant)
@@ -218,6 +230,12 @@ class Conformance:
         again, other = (run_baseline(baseline, settings, seed, SIGNAL) for seed in (0, 1))
         want(again.equals(first), baseline, "the same seed is the same search: draw random numbers from self.random")
         want(not other.equals(first), baseline, "another seed is another search: draw random numbers from self.random")
+
+    def test_it_proposes_cells_of_a_space_of_fewer_operations(self, baseline: type[Baseline]) -> None:
+        """`propose` keeps to `self.operations`."""
+        rows = run_baseline(baseline, baseline.Settings(evaluations=60), 0, SIGNAL, FEWER)
+        allowed = {SIGNAL.scores[0, cell.index] for cell in all_cells(FEWER)}
+        want(set(rows["signal"]) <= allowed, baseline, "edges of proposed cells carry operations of `self.operations`")
 
     def test_it_proposes_cells_and_answers_with_the_best_it_saw(self, baseline: type[Baseline]) -> None:
         """`propose` returns cells of the space."""

@@ -12,8 +12,10 @@ from harness.search.loop import DTYPES, Search
 from harness.search.steps import Step
 from harness.search.variant import Variant
 from harness.settings.protocol import DataSettings, Protocol
+from harness.space.cell import OPERATIONS
 
 TINY_PROTOCOL: dict[str, Any] = {
+    "operations": list(OPERATIONS),
     "data": {
         "name": "digits",
         "path": None,

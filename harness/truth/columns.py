@@ -1,5 +1,6 @@
 """The truth table as columns `truth/<data set>/<split>` beside the cells of any other table."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.base.errors import UserError
-from harness.space.cell import CELL_COUNT, Cell
+from harness.space.cell import CELL_COUNT, OPERATIONS, Cell, all_cells
 from harness.statistics.training_noise import errors_of_means
 from harness.truth.table import REPORT_COLUMNS, Column, Truth
 
@@ -43,12 +44,16 @@ def rank(column: str) -> tuple[bool, bool]:
 class TruthColumns:
     """The columns of the papers' tables that a truth table has, each at its longest training.
 
+    Percentiles, means and best cells are those of the space with the given operations.
+
     Raises:
         UserError: it has none of them.
     """
 
-    def __init__(self, truth: Truth):
+    def __init__(self, truth: Truth, operations: Collection[str] = OPERATIONS):
         self.truth = truth
+        self.space = np.array([cell.index for cell in all_cells(operations)])
+        """Official indices of the space."""
         self.present = {label: key for label, key in REPORT_COLUMNS.items() if truth.report_columns()[label]}
         self.missing = [label for label in REPORT_COLUMNS if label not in self.present]
         self._known_spreads: dict[Column, NDArray[np.float64]] = {}
@@ -58,6 +63,11 @@ class TruthColumns:
                 f"the true accuracies of {truth.provenance.file} ({held}) have none of those that cells are judged by, "
                 f"expected one of {', '.join(' '.join(key) for key in REPORT_COLUMNS.values())}"
             )
+
+    @property
+    def known_cells(self) -> int:
+        """How many cells of the space have an accuracy in some column."""
+        return int(self.look_up(pd.Series(self.space)).notna().any(axis=1).sum())
 
     def names(self) -> dict[str, str]:
         """Return the column name `truth/<data set>/<split>` of each label."""
@@ -102,8 +112,14 @@ class TruthColumns:
         return pd.concat(found, ignore_index=True)[["column", "cell_index", "trial", "training_seed", "accuracy"]]
 
     def percentiles(self, cells: pd.Series) -> pd.DataFrame:
-        """Return the share (percent) of all cells that are worse; NaN where there is no cell."""
-        return self._columns(cells, "percentile", self.truth.percentile)
+        """Return the share (percent) of the space's cells that are worse; NaN where there is no cell."""
+        return self._columns(cells, "percentile", self._percentile)
+
+    def _percentile(self, cells: NDArray[np.int64], **key: Any) -> NDArray[np.float64]:
+        values, known = (self.truth.accuracy(indices, **key) for indices in (cells, self.space))
+        known = np.sort(known[~np.isnan(known)])
+        below = 100 * np.searchsorted(known, values, side="left") / max(len(known), 1)
+        return np.where(np.isnan(values), np.nan, below)
 
     def _columns(self, cells: pd.Series, prefix: str, look_up: Any) -> pd.DataFrame:
         known = cells.notna().to_numpy()
@@ -117,12 +133,11 @@ class TruthColumns:
         return pd.DataFrame(found, index=cells.index)
 
     def describe(self) -> dict[str, Any]:
-        """Return how all cells are distributed in each column (percent)."""
+        """Return how the cells of the space are distributed in each column (percent)."""
         described = {}
-        everything = np.arange(CELL_COUNT)
         for label, (data_set, split) in self.present.items():
             epochs = self.truth.final_epochs(data_set=data_set, split=split)
-            values = self.truth.accuracy(everything, data_set=data_set, split=split, epochs=epochs)
+            values = self.truth.accuracy(self.space, data_set=data_set, split=split, epochs=epochs)
             known = values[~np.isnan(values)]
             described[f"truth/{data_set}/{split}"] = {
                 "label": label,
@@ -131,7 +146,7 @@ class TruthColumns:
                 "sd": known.std(ddof=1) if len(known) > 1 else 0.0,
                 "median": np.median(known),
                 "best": known.max(),
-                "best_cell": str(Cell.from_index(int(np.nanargmax(values)))),
+                "best_cell": str(Cell.from_index(int(self.space[np.nanargmax(values)]))),
                 "quantiles": np.percentile(known, np.arange(101)).tolist(),
             }
         return described

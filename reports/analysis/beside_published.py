@@ -3,6 +3,7 @@
 import pandas as pd
 
 from harness.settings.protocol import Board
+from harness.space.cell import OPERATIONS
 from harness.truth.table import REPORT_COLUMNS
 from reports.analysis import summary
 from reports.published.reader import read_published
@@ -14,6 +15,9 @@ SAME_PROTOCOLS = {
     "nas-bench-201": "NAS-Bench-201 paper",
     "nats-bench": "NATS-Bench, search on each data set",
     "drnas": "DrNAS paper",
+    "gdas": "NAS-Bench-201 paper",
+    "lambda-darts": "Lambda-DARTS paper",
+    "gaea": "GAEA paper",
 }
 """Our named protocols, and the published protocol that each follows as far as its paper states it."""
 
@@ -52,6 +56,11 @@ def protocols_sentence(results: Results, board: Board, beside: pd.DataFrame) -> 
     theirs = set(beside.loc[beside["method"] != OURS, "protocol"])
     same = SAME_PROTOCOLS.get(ours)
     text = f"Ours beside published: our rows come from the protocol {ours} with the truth of {source}. "
+    if len(results.operations) < len(OPERATIONS):
+        text += (
+            f"Our edges choose among {len(results.operations)} operations only, those of published rows among all five "
+            "where their note says nothing else: across the two spaces a difference says nothing about a method. "
+        )
     if same not in theirs:
         return f"{text}No published row was made under it: the rows differ in their protocols too."
     text += f"It follows that of the {same}, as far as its paper states it."

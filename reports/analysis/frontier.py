@@ -1,5 +1,6 @@
 """Cost and quality of every variant, and which are on the Pareto frontier."""
 
+from collections.abc import Collection
 from typing import get_args
 
 import numpy as np
@@ -27,24 +28,24 @@ GRID = 120
 """Costs at which the curves are drawn, evenly spaced on a logarithmic axis."""
 
 
-def image_seconds(edges_per_operation: float) -> float:
+def image_seconds(edges_per_operation: float, operations: Collection[str] = OPERATIONS) -> float:
     """Return the modelled seconds that an image takes, forward and backward, in the benchmark's network.
 
-    `edges_per_operation`: how many edges carry each of the five operations; 6 for the supernet, 6/5 for the average
-    cell. The model is linear in these counts, see harness/truth/training_time.py.
+    `edges_per_operation`: how many edges carry each of the operations; 6 for the supernet, 6/5 for the average cell of
+    all five. The model is linear in these counts, see harness/truth/training_time.py.
     """
-    per_operation = sum(SECONDS.get(operation, 0.0) for operation in OPERATIONS)
+    per_operation = sum(SECONDS.get(operation, 0.0) for operation in operations)
     return (BASE_SECONDS + edges_per_operation * per_operation) / (MODEL_EPOCHS * MODEL_IMAGES)
 
 
-def pass_seconds(batch_size: int) -> float:
+def pass_seconds(batch_size: int, operations: Collection[str] = OPERATIONS) -> float:
     """Return the seconds charged for a forward-backward pass of one batch through the whole supernet."""
-    return batch_size * image_seconds(len(EDGES))
+    return batch_size * image_seconds(len(EDGES), operations)
 
 
-def epoch_seconds() -> float:
+def epoch_seconds(operations: Collection[str] = OPERATIONS) -> float:
     """Return the seconds charged for training the average cell for an epoch on `HALF` images."""
-    return HALF * image_seconds(len(EDGES) / len(OPERATIONS))
+    return HALF * image_seconds(len(EDGES) / len(operations), operations)
 
 
 def finished_runs(results: Results, board: Board) -> pd.DataFrame:
@@ -60,7 +61,7 @@ def finished_runs(results: Results, board: Board) -> pd.DataFrame:
     runs = runs.join(paid, on=["variant", "seed"])
     search = runs["kind"] == "search"
     runs["charged"] = runs["paid"].where(
-        ~search, runs["forward_backward_passes"] * pass_seconds(board.chosen.batch_size)
+        ~search, runs["forward_backward_passes"] * pass_seconds(board.chosen.batch_size, board.chosen.operations)
     )
     runs["measured"] = runs["seconds"].where(search, runs["paid"])
     # A cost of nothing has no place on a logarithmic axis.
@@ -178,9 +179,9 @@ def price_data(board: Board, results: Results) -> pd.DataFrame:
     rows = [
         (
             f"a pass of {board.chosen.batch_size} images through the whole supernet",
-            pass_seconds(board.chosen.batch_size),
+            pass_seconds(board.chosen.batch_size, board.chosen.operations),
         ),
-        (f"an epoch of training the average cell on {HALF:,} images", epoch_seconds()),
+        (f"an epoch of training the average cell on {HALF:,} images", epoch_seconds(board.chosen.operations)),
     ]
     found = [(what, price, "modelled") for what, price in rows]
     baselines = results.epochs[results.epochs["kind"] == "baseline"].sort_values("epoch", kind="stable")

@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from harness.space.cell import OPERATIONS
 from reports.results import Results, TruthColumn
 
 DIAGNOSTICS = ("skip_mass", "entropy", "margin")
-"""Columns of the epochs that are shares from 0 to 1, entropy as a share of ln 5."""
+"""Columns of the epochs that are shares from 0 to 1, entropy as a share of its largest value."""
 
 
 def truth_by_seed(results: Results, kind: str, column: TruthColumn) -> pd.DataFrame:
@@ -62,7 +61,7 @@ def diagnostics(results: Results) -> pd.DataFrame:
     `seeds`: runs of the variant with a diagnostic.
     """
     epochs = results.epochs[results.epochs["kind"] == "search"].dropna(subset=list(DIAGNOSTICS), how="all")
-    epochs = epochs.assign(entropy=epochs["entropy"] / math.log(len(OPERATIONS)))
+    epochs = epochs.assign(entropy=epochs["entropy"] / math.log(len(results.operations)))
     frames = [median_and_range(epochs, ["variant", "epoch"], name).assign(measure=name) for name in DIAGNOSTICS]
     seeds = epochs.groupby("variant")["seed"].nunique().rename("seeds")
     return pd.concat(frames, ignore_index=True).join(seeds, on="variant")
@@ -81,12 +80,13 @@ MEASURES = ("entropy", "margin", "skip_mass", "discretisation_gap", "hessian_lar
 """Columns of the epochs that the page of a variant shows beside the truth."""
 
 
-def measures(epochs: pd.DataFrame, column: TruthColumn) -> pd.DataFrame:
+def measures(epochs: pd.DataFrame, column: TruthColumn, operations: int) -> pd.DataFrame:
     """Return truth and `MEASURES` of one variant over the epochs: measure, epoch, low, median, high.
 
-    `epochs`: its rows of `Results.epochs`. Only what was measured; entropy is a share of ln 5.
+    `epochs`: its rows of `Results.epochs`; `operations`: how many an edge chooses from. Only what was measured; entropy
+    is a share of the logarithm of that number.
     """
-    scaled = epochs.assign(entropy=epochs["entropy"] / math.log(len(OPERATIONS)))
+    scaled = epochs.assign(entropy=epochs["entropy"] / math.log(operations))
     frames = [
         median_and_range(scaled.dropna(subset=[name]), ["epoch"], name).assign(measure=name)
         for name in (column.key, *MEASURES)

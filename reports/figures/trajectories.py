@@ -28,7 +28,7 @@ ORACLE = "#cc79a7"
 
 DIAGNOSTICS = {
     "skip_mass": ("skip weight", "#d55e00"),
-    "entropy": ("entropy of the op weights / ln 5", "#0072b2"),
+    "entropy": ("entropy of the op weights / its largest", "#0072b2"),
     "margin": ("margin between the two largest op weights", "#009e73"),
 }
 """Column of the epochs to legend and colour; all are shares from 0 to 1."""
@@ -92,12 +92,13 @@ def _seed_lines(panel: Axes, by_seed: pd.DataFrame, colour: str) -> None:
         panel.plot(epochs.repeat(values.shape[1]), values[0], ls="", marker="o", ms=3, color=colour, alpha=0.45)
 
 
-def diagnostics_over_epochs(bands: pd.DataFrame, order: list[str]) -> Figure:
+def diagnostics_over_epochs(bands: pd.DataFrame, order: list[str], operations: int) -> Figure:
     """Return, a panel per search variant, skip weight, entropy and margin over the epochs.
 
     Args:
         bands: `trajectories.diagnostics`.
         order: the variants in the order of the panels.
+        operations: how many an edge chooses from.
     """
     variants = _present(order, bands)
     colours = {name: colour for name, (_, colour) in DIAGNOSTICS.items()}
@@ -105,7 +106,7 @@ def diagnostics_over_epochs(bands: pd.DataFrame, order: list[str]) -> Figure:
     for panel, variant in zip(axes, variants, strict=True):
         own = bands[bands["variant"] == variant]
         draw_bands(panel, own, "measure", colours)
-        panel.axhline(1 / len(OPERATIONS), color=style.FAINT, lw=0.9, ls=(0, (1, 2)))
+        panel.axhline(1 / operations, color=style.FAINT, lw=0.9, ls=(0, (1, 2)))
         style.panel_title(panel, variant, f"n = {own['seeds'].iloc[0]}", TITLE_LENGTH)
     axes[0].set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
     _epoch_axis(axes, bands["epoch"])

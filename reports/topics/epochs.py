@@ -24,7 +24,9 @@ def section(results: Results, board: Board, order: list[str]) -> Section | None:
     searches = results.epochs[results.epochs["kind"] == "search"]
     if searches[list(DIAGNOSTICS)].notna().any(axis=None):
         title = "Skip weight, entropy and margin over the epochs"
-        drawn = Picture("diagnostics", title, diagnostics_over_epochs, diagnostics(results), order)
+        drawn = Picture(
+            "diagnostics", title, diagnostics_over_epochs, diagnostics(results), order, len(results.operations)
+        )
         caption = (
             "Mean over the edges; line: median over the seeds, band: smallest to largest. A skip weight that rises "
             "towards 1 is the collapse that DARTS is known for. Entropy 1 means that nothing is decided, 0 that "

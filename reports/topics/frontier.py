@@ -52,7 +52,16 @@ def _frontier_figures(table: pd.DataFrame, results: Results, board: Board) -> Fi
     drawn = [
         (
             label,
-            Picture(f"frontier-{cost}", title, plot, table, cost, results.main, board.reference, epoch_seconds()),
+            Picture(
+                f"frontier-{cost}",
+                title,
+                plot,
+                table,
+                cost,
+                results.main,
+                board.reference,
+                epoch_seconds(board.chosen.operations),
+            ),
         )
         for cost, label in COSTS.items()
     ]
@@ -88,7 +97,7 @@ def price_sentences(prices: pd.DataFrame, table: pd.DataFrame, board: Board) -> 
         "Two different things are to be compared: a baseline trains many cells, which the truth table's seconds are "
         "charged for; a search trains one supernet, whose passes are counted. The charged cost puts both on one axis: "
         f"every pass is charged {seconds(priced[0])} s, as if the benchmark's machine had made it in the benchmark's "
-        "network with all five operations on each edge."
+        "network with all operations of the space on each edge."
     )
     own = {
         "image_size": board.chosen.data.image_size,

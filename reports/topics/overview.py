@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from harness.settings.protocol import Board
-from harness.space.cell import ALL_CONV3, EDGES, SKIP
+from harness.space.cell import ALL_CONV3, EDGES, OPERATIONS, SKIP
 from harness.space.collapse import SKIPS
 from reports import limits
 from reports.analysis import summary
@@ -87,7 +87,18 @@ def _lead(facts: Facts, results: Results, board: Board, table: pd.DataFrame) -> 
         "A variant is judged by the cells it returns: by the accuracy that each reaches when it is trained alone, "
         "looked up in ", Name(results.truth_name), ". A search never sees these accuracies.",
     )  # fmt: skip
-    return parts
+    return (*parts, *_of_a_smaller_space(results))
+
+
+def _of_a_smaller_space(results: Results) -> Sentence:
+    left_out = [Name(operation) for operation in OPERATIONS if operation not in results.operations]
+    if not left_out:
+        return ()
+    names = [part for name in left_out for part in (", ", name)][1:]
+    return (
+        " It lacks ", *names, ": landmarks, percentiles, the random cell and the best cells below are those of this "
+        "smaller space, and means of the whole space are no measure for it.",
+    )  # fmt: skip
 
 
 def _s(count: int) -> str:

@@ -13,7 +13,7 @@ from reports.drawing.style import shorten
 from reports.figures.trajectories import op_weights as op_weights_figure
 from reports.figures.variant import REFERENCE, VARIANT, beside_reference
 from reports.methods import Description
-from reports.results import Results, TruthColumn
+from reports.results import Results
 from reports.section import Block, Figures, Section, Text
 from reports.tables.cells import operations
 from reports.tables.runs import runs_table
@@ -22,7 +22,7 @@ from reports.tables.table import Entry, Table, number
 from reports.topics.runs import about_links
 
 TITLES = {
-    "entropy": "entropy / ln 5",
+    "entropy": "entropy / its largest",
     "margin": "margin",
     "skip_mass": "skip weight",
     "discretisation_gap": "discretisation gap (points)",
@@ -114,7 +114,7 @@ def _over_the_epochs(results: Results, board: Board, variant: str, slug: str) ->
     is_search = (own["kind"] == "search").all()
     reference = board.reference if is_search and variant != board.reference else ""
     other = results.epochs[results.epochs["variant"] == reference]
-    picture = _beside_reference(own, other, variant, results.main, slug)
+    picture = _beside_reference(own, other, variant, results, slug)
     told = "Line: median over the seeds. Band: smallest to largest. "
     if not other.empty:
         told += f"Grey: {reference}, the reference variant. "
@@ -128,9 +128,10 @@ def _over_the_epochs(results: Results, board: Board, variant: str, slug: str) ->
     return Section("epochs", "Over the epochs", "Epochs", [Figures([("", picture)], told)])
 
 
-def _beside_reference(own: pd.DataFrame, other: pd.DataFrame, variant: str, column: TruthColumn, slug: str) -> Picture:
+def _beside_reference(own: pd.DataFrame, other: pd.DataFrame, variant: str, results: Results, slug: str) -> Picture:
+    column, operations = results.main, len(results.operations)
     sides = {VARIANT: own} if other.empty else {VARIANT: own, REFERENCE: other}
-    bands = pd.concat([measures(epochs, column).assign(of=side) for side, epochs in sides.items()])
+    bands = pd.concat([measures(epochs, column, operations).assign(of=side) for side, epochs in sides.items()])
     names = {
         side: f"{shorten(epochs['variant'].iloc[0], 40)} (n = {epochs['seed'].nunique()})"
         for side, epochs in sides.items()

@@ -48,6 +48,7 @@ GIBIBYTE = 2**30
 STRATEGIES = {"regularized-evolution": "evolution", "reinforce": "reinforcement learning"}
 
 PROTOCOL: dict[str, Any] = {
+    "operations": list(OPERATIONS),
     "data": {
         "name": "digits", "path": None, "download": False, "image_size": 16, "limit": 60,
         "split": {"kind": "random"}, "crop_padding": 2, "flip": False, "cutout": 0, "cutout_ramp": False,

@@ -3,7 +3,6 @@ import torch
 
 from harness.testing import tiny_search
 from tests.harness.estimators.test_hypergradient import TinySearch
-from tests.variants.searches import assert_resumes
 from variants.a2m import ArchitectureAwareMinimisation
 from variants.darts import Darts
 
@@ -56,7 +55,3 @@ def test_without_an_ascent_it_is_darts() -> None:
         without.run_epoch()
         plain.run_epoch()
     assert torch.equal(without.architecture["alpha"], plain.architecture["alpha"])
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(ArchitectureAwareMinimisation)

@@ -3,7 +3,7 @@ import torch
 
 from harness.search.variant import Phase
 from harness.testing import first_step, tiny_search
-from tests.variants.searches import assert_resumes, moment, start
+from tests.variants.searches import moment, start
 from variants.beta_darts import BetaDarts
 from variants.darts import Darts
 
@@ -51,7 +51,3 @@ def test_without_the_term_it_is_darts_and_with_it_all_logits_fall() -> None:
     without, plain, tested = (search.architecture["alpha"].detach() for search in searches)
     assert torch.equal(without, plain)
     assert float(tested.mean()) < float(plain.mean())
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(BetaDarts)

@@ -4,7 +4,7 @@ import torch
 from harness.search.variant import Phase
 from harness.testing import first_step, tiny_search
 from tests.harness.networks import plain_supernet
-from tests.variants.searches import assert_resumes, moment, start
+from tests.variants.searches import moment, start
 from variants.darts import Darts
 from variants.darts_minus import DartsMinus
 
@@ -61,7 +61,3 @@ def test_without_the_auxiliary_skip_it_is_darts() -> None:
         without.run_epoch()
         plain.run_epoch()
     assert torch.equal(without.architecture["alpha"], plain.architecture["alpha"])
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(DartsMinus)

@@ -98,7 +98,6 @@ def test_a_fixed_alpha_never_moves() -> None:
 
 
 def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(DartsPt)
     assert_resumes(DartsPt, tuning=0.6)
 
 

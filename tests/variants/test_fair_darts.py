@@ -3,7 +3,7 @@ import torch
 
 from harness.search.variant import Phase
 from harness.testing import first_step, tiny_search
-from tests.variants.searches import assert_resumes, moment, start
+from tests.variants.searches import moment, start
 from variants.fair_darts import FairDarts
 
 
@@ -65,7 +65,3 @@ def test_an_edge_below_the_threshold_is_none(rescale) -> None:
     answer, rules = tested.derive()
     assert answer.codes == (0, 3, 0, 3, 0, 3)
     assert without.derive()[0].codes == rules["argmax"].codes == (3,) * 6
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(FairDarts)

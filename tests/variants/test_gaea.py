@@ -6,7 +6,6 @@ from pydantic import ValidationError
 from harness.search.variant import Phase
 from harness.testing import tiny_search
 from harness.testing.searches import first_step
-from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.gaea import MIXTURE, Gaea, exponentiated_step
 
@@ -67,7 +66,3 @@ def test_the_protocols_rate_and_decay_are_for_adam() -> None:
 def test_settings_without_a_meaning_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Gaea.Settings(**settings)
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(Gaea)

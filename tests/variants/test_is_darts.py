@@ -9,7 +9,6 @@ from harness.search.variant import Phase
 from harness.space.cell import EDGES, NONE, OPERATIONS
 from harness.testing import tiny_search
 from tests.harness.networks import plain_supernet
-from tests.variants.searches import assert_resumes
 from variants.is_darts import IsDarts, information, without_largest
 
 
@@ -97,7 +96,3 @@ def test_the_divisor_stays_five() -> None:
     op_weights = search.variant.op_weights({}, search.moment(Phase.WEIGHTS))
     assert op_weights.sum(dim=1).tolist() == pytest.approx([0.2] * 6)
     assert search.one_hot(search.variant.derive(search)).mul(0.2).tolist() == op_weights.tolist()
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(IsDarts)

@@ -11,7 +11,6 @@ from harness.networks.supernet import twice_differentiable
 from harness.testing import tiny_search
 from harness.testing.searches import first_step
 from tests.harness.search.test_loop import assert_same
-from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.lambda_darts import SHIFT, LambdaDarts, alignment, alignment_slope
 
@@ -86,7 +85,3 @@ def test_a_precision_that_its_differences_drown_in_is_refused(precision: str) ->
 def test_settings_without_a_meaning_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         LambdaDarts.Settings(**settings)
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(LambdaDarts)

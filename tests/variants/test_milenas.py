@@ -3,7 +3,6 @@ import torch
 
 from harness.testing import first_step, tiny_search
 from tests.harness.search.test_loop import assert_same
-from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.milenas import MiLeNas
 
@@ -37,7 +36,3 @@ def test_the_extra_pass_leaves_the_weights_and_their_statistics_alone() -> None:
         {name: value for name, value in tested.supernet.state_dict().items() if name not in counters},
         {name: value for name, value in before.items() if name not in counters},
     )
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(MiLeNas)

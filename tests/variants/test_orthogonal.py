@@ -3,7 +3,6 @@ import torch
 from pydantic import ValidationError
 
 from harness.testing import tiny_search
-from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.orthogonal import Orthogonal, tail_energy
 
@@ -74,7 +73,3 @@ def test_it_pulls_alpha_to_the_rank() -> None:
 def test_a_rank_that_would_never_act_is_refused() -> None:
     with pytest.raises(ValidationError):
         Orthogonal.Settings(rank=4)
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(Orthogonal)

@@ -6,7 +6,7 @@ from harness.search.operation_strength import operation_strength
 from harness.space.cell import NONE, OPERATIONS
 from harness.testing import tiny_search
 from tests.harness.search.test_loop import assert_same
-from tests.variants.searches import assert_resumes, row
+from tests.variants.searches import row
 from variants.darts import Darts
 from variants.ostr_darts import OStrDarts
 
@@ -46,7 +46,3 @@ def test_the_number_of_batches_is_that_asked_for() -> None:
     assert tested.passes == passes + 20
     with pytest.raises(ValidationError):
         OStrDarts.Settings(batches=19)
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(OStrDarts)

@@ -4,7 +4,6 @@ import torch
 from harness.search.steps import Step
 from harness.search.variant import Phase
 from harness.testing import first_step, tiny_search
-from tests.variants.searches import assert_resumes
 from variants.darts import Darts
 from variants.sdarts_adv import SmoothDartsAdversarial
 from variants.sdarts_rs import on_simplex
@@ -47,9 +46,7 @@ def test_the_change_raises_the_loss_and_stays_in_its_ball_and_on_the_simplex() -
 
 def test_the_ascent_is_that_of_the_formula(monkeypatch) -> None:
     """One step of 2 epsilon along the sign of the gradient, from a start at the plain op weights."""
-    monkeypatch.setattr(
-        "variants.sdarts_adv.uniform_noise", lambda moment, radius: torch.zeros(6, 5, dtype=torch.float64)
-    )
+    monkeypatch.setattr("variants.sdarts_adv.uniform_noise", lambda like, moment, radius: torch.zeros_like(like))
     step, p, _ = attacked(ascent_steps=4, radius=0.001, last_radius=0.001)
     leaf = torch.zeros(6, 5, dtype=torch.float64)
     images, labels = step.train_batch
@@ -97,7 +94,3 @@ def test_without_a_radius_it_is_darts() -> None:
     for search in (one, other):
         search.run_epoch()
     assert torch.allclose(one.architecture["alpha"], other.architecture["alpha"], rtol=0, atol=1e-9)
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(SmoothDartsAdversarial)

@@ -3,7 +3,7 @@ import torch
 
 from harness.search.variant import Phase
 from harness.testing import tiny_search
-from tests.variants.searches import assert_resumes, moment, start
+from tests.variants.searches import moment, start
 from variants.darts import Darts
 from variants.sdarts_rs import SmoothDartsRandom, on_simplex
 
@@ -57,7 +57,3 @@ def test_without_a_radius_it_is_darts() -> None:
     for search in (one, other):
         search.run_epoch()
     assert torch.allclose(one.architecture["alpha"], other.architecture["alpha"], rtol=0, atol=1e-9)
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(SmoothDartsRandom)

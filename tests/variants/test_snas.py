@@ -4,7 +4,7 @@ import torch
 
 from harness.search.variant import Phase
 from harness.testing import tiny_search
-from tests.variants.searches import assert_resumes, moment, start
+from tests.variants.searches import moment, start
 from variants.snas import Snas
 
 
@@ -73,7 +73,3 @@ def test_passes_draw_anew_and_weights_and_alpha_by_themselves() -> None:
     assert not torch.equal(first, second)
     (other,) = draws(tested, alpha, Phase.ALPHA, 1)
     assert not torch.equal(first, other)
-
-
-def test_a_resumed_search_is_the_same_search() -> None:
-    assert_resumes(Snas)

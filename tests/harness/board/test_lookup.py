@@ -10,7 +10,7 @@ from harness.board.lookup import look_up
 from harness.board.runner import run_baseline, run_search
 from harness.records.record import EPOCH_COLUMNS, read_record, run_folder, write_run
 from harness.settings.protocol import load_board
-from harness.space.cell import ALL_SKIP, CELL_COUNT
+from harness.space.cell import ALL_SKIP, CELL_COUNT, OPERATIONS
 from harness.truth.columns import SPREADS
 from harness.truth.table import Truth
 from tests.conftest import tiny_params, write_params
@@ -122,3 +122,24 @@ def test_every_derived_cell_has_its_truth(results: Path) -> None:
     assert dict(zip(darts["rule"], darts["cell"], strict=True)) == record.derived
     assert derived["truth/cifar10/test"].notna().all()
     assert set(derived.loc[derived["variant"] == "random-search", "rule"]) == {"best"}
+
+
+def test_a_smaller_space_is_judged_by_its_own_cells(project: Path) -> None:
+    content = tiny_params(seeds=[0], variants={})
+    content["protocols"]["tiny"]["operations"] = list(OPERATIONS[1:])
+    write_params(project, content)
+    record = run_baseline(load_board(), "random-search", 0)
+    assert record.protocol_settings == {"operations": list(OPERATIONS[1:])}
+    look_up(load_board(), Truth.read(), Path("results"))
+    landmarks, space, runs = (pd.read_parquet(f"results/{name}.parquet") for name in ("landmarks", "space", "runs"))
+    assert len(space) == json.loads(Path("results/truth.json").read_text())["cells"] == 4096
+    assert "all none" not in set(landmarks["name"]) and "residual cell" in set(landmarks["name"])
+    truths = space["truth/cifar10/test"]
+    column = json.loads(Path("results/truth.json").read_text())["columns"]["truth/cifar10/test"]
+    assert [column[name] for name in ("mean", "best")] == pytest.approx([truths.mean(), truths.max()])
+    found = runs["truth/cifar10/test"].iloc[0]
+    assert runs["percentile/cifar10/test"].iloc[0] == pytest.approx(100 * (truths < found).mean())
+    # Another space is another search.
+    content["protocols"]["tiny"]["operations"] = list(OPERATIONS)
+    write_params(project, content)
+    assert run_baseline(load_board(), "random-search", 0).fingerprint != record.fingerprint

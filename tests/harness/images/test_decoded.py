@@ -274,6 +274,7 @@ baselines: {}
 tracking: {uri: null, experiment: x}
 protocols:
   quick:
+    operations: [none, skip_connect]
     data:
       {name: digits, path: null, download: false, image_size: 8, limit: 6, split: SPLIT,
        crop_padding: 0, flip: false, cutout: 0, cutout_ramp: false}

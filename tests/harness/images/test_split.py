@@ -116,3 +116,10 @@ def test_the_test_file_needs_test_images(split_file):
 def test_the_file_belongs_to_its_kinds(kind, file):
     with pytest.raises(ValueError, match=r"split\.file belongs to"):
         SplitSettings(kind=kind, file=file)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_single_level_search_sees_all_images_twice(count):
+    split = split_images(SplitSettings(kind="same"), count, 5)
+    assert split.train.tolist() == split.valid.tolist() == list(range(count))
+    assert not split.valid_from_test

@@ -61,7 +61,7 @@ def mixture(x: Tensor, w: dict[str, Tensor], cell: int, edge: int, weights: Tens
     """Return sum_o p[o] * s[o, b] * o(x), where skip_connect's output is masked, over the active operations o."""
     y = torch.zeros_like(x)
     for column, name in enumerate(OPERATIONS):
-        if controls is not None and not controls.active[edge][column]:
+        if controls is not None and controls.active is not None and not controls.active[edge][column]:
             continue
         value = operation(x, w, cell, edge, column)
         if controls is not None and controls.skip_masks is not None and name == "skip_connect":

@@ -15,11 +15,12 @@ from harness.networks import compiled
 from harness.networks.compiled import CompiledCells, check_compiler, plain
 from harness.networks.layers import window_sum
 from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
-from harness.networks.supernet import EVERY_OPERATION, twice_differentiable
+from harness.networks.supernet import every_operation, twice_differentiable
 from harness.search.loop import Search
 from harness.search.variant import Rebuild, Variant
 from harness.settings.protocol import NetworkSettings
 from harness.settings.validation import validate
+from harness.space.cell import OPERATIONS
 from harness.testing import TINY_PROTOCOL, first_step, tiny_search
 from variants.darts import Darts
 from variants.p_darts import PDarts
@@ -91,7 +92,7 @@ class Problem:
         self.features = torch.randn(5, 4, 6, 6, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
         self.op_weights = random_numbers(6, 5)
         absent = dict.fromkeys(("edge_weights", "operation_scale", "skip_mask", "channel_order"))
-        self.controls = CellControls(**{"active": EVERY_OPERATION, **absent, **controls})
+        self.controls = CellControls(**{"operations": OPERATIONS, "active": every_operation(), **absent, **controls})
 
     def gradients(self, run: Callable[..., Tensor], of_weights: bool) -> list[Tensor | None]:
         """Return output and gradients: of features and weights, or of features, op weights and edge weights."""

@@ -16,7 +16,7 @@ from harness.base.named_tensors import constant
 from harness.board.runner import run_search
 from harness.networks import cuda_graphs
 from harness.networks.cuda_graphs import CudaGraphs, GraphedPasses, check_cuda
-from harness.networks.supernet import EVERY_OPERATION, Controls, Supernet, SupernetSpec, statistics_untouched
+from harness.networks.supernet import Controls, Supernet, SupernetSpec, every_operation, statistics_untouched
 from harness.search import registry
 from harness.search.baseline import Baseline
 from harness.search.loop import Search
@@ -142,7 +142,7 @@ class Sampling(Variant):
     name = "sampling"
 
     def controls(self, architecture, moment) -> Controls:
-        rows = [list(row) for row in EVERY_OPERATION]
+        rows = [list(row) for row in every_operation()]
         rows[moment.step % 6][3] = False
         return Controls(active=tuple(tuple(row) for row in rows))
 

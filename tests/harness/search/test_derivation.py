@@ -36,7 +36,9 @@ def test_skip_cap_by_hand() -> None:
     assert skip_cap(op_weights, 6).codes == (1, 1, 1, 2, 1, 1)
     assert skip_cap(op_weights, 4).codes == (1, 3, 1, 2, 1, 1)
     assert skip_cap(op_weights, 3).codes == (1, 3, 1, 2, 4, 1)
-    assert skip_cap(op_weights, 2).codes == CHEAP_RULES["skip-cap-2"](op_weights).codes == (1, 3, 0, 2, 4, 1)
+    assert (
+        skip_cap(op_weights, 2).codes == CHEAP_RULES["skip-cap-2"](op_weights, OPERATIONS).codes == (1, 3, 0, 2, 4, 1)
+    )
     assert skip_cap(op_weights, 0).counts[SKIP] == 0
     assert np.array_equal(op_weights, before)
 

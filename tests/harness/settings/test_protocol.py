@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from harness.base.errors import UserError
+from harness.settings import protocol
 from harness.settings.protocol import Board, Protocol, load_board
 from harness.settings.validation import canonical_json, content_hash, validate
+from harness.space.cell import OPERATIONS
 from harness.testing import TINY_PROTOCOL
 from tests.conftest import ROOT, tiny_params
 
@@ -27,7 +29,16 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def test_the_projects_own_params_are_valid_and_hold_the_named_protocols() -> None:
     board = load_board(ROOT / "params.yaml")
-    assert set(board.protocols) == {"quick", "small-cifar", "nas-bench-201", "nats-bench", "drnas"}
+    assert set(board.protocols) == {
+        "quick",
+        "small-cifar",
+        "nas-bench-201",
+        "nats-bench",
+        "drnas",
+        "gdas",
+        "lambda-darts",
+        "gaea",
+    }
     paper = board.protocols["nas-bench-201"]
     assert (paper.epochs, paper.batch_size, paper.weights.weight_decay) == (50, 64, 5e-4)
     assert (paper.network.channels, paper.network.cells_per_stage, paper.alpha.betas) == (16, 5, (0.5, 0.999))
@@ -50,6 +61,15 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
             0.9,
             "unknown key 'protocols.tiny.weights.momentun', did you mean 'momentum'?",
         ),
+        ("protocols.tiny.operations", [], "protocols.tiny.operations: expected at least two operations to choose from"),
+        ("protocols.tiny.operations", ["none"], "expected at least two operations to choose from, not 1"),
+        (
+            "protocols.tiny.operations",
+            ["skip_conect", "none"],
+            "'skip_conect' is no operation, did you mean 'skip_connect'?",
+        ),
+        ("protocols.tiny.operations", ["none", "none"], "protocols.tiny.operations: none stands there 2 times"),
+        ("protocols.tiny.data.split", {"kind": "same", "file": "a.json"}, "split.file belongs to split.kind 'file'"),
         ("sedes", [1], "unknown key 'sedes', did you mean 'seeds'?"),
         ("protocols.tiny.epochs", "many", "protocols.tiny.epochs: expected a number, not 'many'"),
         ("protocols.tiny.epochs", 0, "protocols.tiny.epochs: input should be greater than or equal to 1, not 0"),
@@ -166,3 +186,9 @@ def test_a_sentence_stays_short_and_on_one_line(key: str) -> None:
         validate(Board, content, where="params.yaml")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 2500
+
+
+def test_the_operations_are_those_of_the_space_in_its_order() -> None:
+    assert protocol.OPERATIONS == OPERATIONS
+    chosen = validate(Protocol, {**TINY_PROTOCOL, "operations": ["avg_pool_3x3", "none"]}, where="params.yaml")
+    assert chosen.operations == ("none", "avg_pool_3x3")

@@ -77,7 +77,7 @@ def test_each_combination_is_looked_up_or_refused_at_the_import(
 
 
 def test_the_stage_looks_up_a_table_of_one_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.board.lookup.all_cells", lambda: [ALL_SKIP])  # all of them take seconds
+    monkeypatch.setattr("harness.board.lookup.all_cells", lambda operations: [ALL_SKIP])  # all of them take seconds
     truth = import_table(csv(tmp_path, f"cell,acc\n{ALL_SKIP},54.5\n"), "cell", {"acc": COLUMN}, allow_partial=True)
     look_up(Board.model_validate(tiny_params(seeds=[0])), truth, tmp_path / "results", tmp_path / "runs")
     described = json.loads((tmp_path / "results" / "truth.json").read_text(), parse_constant=pytest.fail)

@@ -130,7 +130,7 @@ def test_the_line_is_the_median_and_the_band_reaches_to_the_extremes(simulated: 
         for epoch, value in enumerate(values, start=1)
     ]
     own = pd.DataFrame(rows).reindex(columns=results.epochs.columns)
-    bands = measures(own, results.main).assign(of=VARIANT)
+    bands = measures(own, results.main, 5).assign(of=VARIANT)
     panel = beside_reference(bands, {VARIANT: "a"}, {TEST: "truth"}, "epoch").axes[0]
     assert panel.lines[0].get_xydata().tolist() == [[1.0, 30.0], [2.0, 60.0]]
     assert panel.collections[0].get_datalim(panel.transData).intervaly.tolist() == [10.0, 90.0]
