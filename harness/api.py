@@ -41,13 +41,14 @@ from harness.search.variant import (
     Phase,
     Rebuild,
     Restart,
+    SearchLength,
     SearchView,
     StepView,
     Stop,
     Variant,
 )
 from harness.settings.protocol import AlphaSettings, Protocol, Settings
-from harness.settings.strategy import Strategy
+from harness.settings.strategy import Family, Strategy
 from harness.space.cell import (
     ALL_CONV3,
     ALL_SKIP,
@@ -74,12 +75,14 @@ __all__ = [  # noqa: RUF022 (by topic)
     "Baseline",
     "Settings",
     "Strategy",
+    "Family",
     # What hooks are given, and what they return
     "Architecture",
     "Moment",
     "Phase",
     "StepView",
     "SearchView",
+    "SearchLength",
     "Continue",
     "Stop",
     "Rebuild",

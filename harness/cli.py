@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.base.commands import Commands
-from harness.base.errors import UserError, in_one_line, quoted
+from harness.base.errors import UserError, quoted
 from harness.base.source_tree import run_the_tree_here
 
 if TYPE_CHECKING:
@@ -114,25 +114,25 @@ def show_truth(cell: str, other: str | None, as_json: bool) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def variants(as_json: bool) -> None:
-    """List the registered methods: what they change, what they cost, where they come from."""
-    from harness.search import registry
+    """List the registered methods by family: what they change, what they cost, whether papers have their numbers."""
+    from harness.board import listing
 
-    content = {
-        name: {
-            "axis": method.axis,
-            "passes a step": getattr(method, "passes_per_step", None),
-            "citation": method.citation,
-        }
-        for name, method in registry.methods().items()
-    }
-    if as_json:
-        _print(content, as_json)
+    if not as_json:
+        click.echo("\n".join(listing.lines()))
         return
-    width = max(map(len, content))
-    for name, row in content.items():
-        cost = "no network" if row["passes a step"] is None else f"{row['passes a step']:g} passes a step"
-        click.echo(f"{name:{width}}  {in_one_line(row['axis'])}; {cost}")
-        click.echo(f"{'':{width}}  {in_one_line(row['citation'])}")
+    content = {
+        entry.name: {
+            "family": entry.family,
+            "axis": entry.axis,
+            "passes a step": entry.passes_per_step,
+            "times DARTS": entry.cost,
+            "published": entry.published,
+            "citation": entry.citation,
+        }
+        for members in listing.by_family().values()
+        for entry in members
+    }
+    _print(content, as_json)
 
 
 @main.command("new-variant")

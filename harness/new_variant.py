@@ -30,6 +30,7 @@ class $class_name(Variant):
     name = "$name"
     citation = "Unpublished, $year."
     axis = "op weights: a softmax with a temperature"
+    family = "relaxation"
 
     class Settings(Variant.Settings):
         """Settings of the example."""

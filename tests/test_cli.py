@@ -296,8 +296,16 @@ class TestOtherCommands:
         content = json.loads(succeeds("variants", "--json"))
         assert content["darts"]["passes a step"] == 2
         assert content["random-search"]["passes a step"] is None
-        text = succeeds("variants")
-        assert all(name in text for name in content)
+        assert content["darts"]["times DARTS"] == 1
+        assert content["darts"]["published"] and not content["ostr-darts"]["published"]
+        assert [content[name]["family"] for name in ("darts", "random-search")] == ["gradient estimator", "multi-trial"]
+        lines = succeeds("variants").splitlines()
+        assert max(map(len, lines)) <= 100
+        row = next(line for line in lines if line.startswith("  darts-2nd "))
+        assert row.split(maxsplit=3) == ["darts-2nd", "2.5", "yes", "alpha gradient: one unrolled step"]
+        heading = lines.index("SELECTION: how operations are chosen, at the end or on the way")
+        assert "darts-pt" in lines[heading + 2]
+        assert {name for name in content if any(line.startswith(f"  {name} ") for line in lines)} == set(content)
 
     def test_doctor_says_what_is_missing_and_how_to_get_it(self, project: Path) -> None:
         TRUTH_FILE.unlink()

@@ -31,6 +31,9 @@ class TestFiles:
         assert f"dartsboard search {name} --seed" in page
         assert re.search(r"published", page, re.IGNORECASE)
 
+    def test_its_file_says_its_family(self, name: str) -> None:
+        assert "family" in vars(METHODS[name])
+
     def test_its_file_states_a_difference_and_copies_no_loop(self, name: str) -> None:
         source = Path(inspect.getfile(METHODS[name])).read_text()
         assert len(source.splitlines()) <= LONGEST_FILE

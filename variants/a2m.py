@@ -19,6 +19,7 @@ class ArchitectureAwareMinimisation(Variant):
         "Architecture Search. arXiv 2503.10404, 2025."
     )
     axis = "alpha gradient: flatness in alpha"
+    family = "gradient estimator"
     departures = (
         "H g~ is taken at alpha, as in the authors' code, and not at the point uphill.",
         "Epochs, weight decay of the weights and order of the updates are the protocol's.",

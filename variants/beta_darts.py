@@ -18,6 +18,7 @@ class BetaDarts(Variant):
         "Search. CVPR 2022, arXiv 2203.01665."
     )
     axis = "alpha loss: logsumexp of alpha"
+    family = "regulariser"
     departures = (
         "lambda rises in every step over the whole search; in the authors' code it rises by half a unit an epoch, to "
         "the same 50 after their 100 epochs.",

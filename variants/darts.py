@@ -9,6 +9,7 @@ class Darts(Variant):
     name = "darts"
     citation = "Liu, Simonyan and Yang. DARTS: Differentiable Architecture Search. ICLR 2019, arXiv 1806.09055."
     axis = "none (the reference)"
+    family = "gradient estimator"
     departures = (
         "The learning rate of the weights falls with every step; the codes of the benchmark and of DrNAS hold it for "
         "an epoch.",

@@ -11,6 +11,7 @@ class DartsSecondOrder(Variant):
     name = "darts-2nd"
     citation = "Liu, Simonyan and Yang. DARTS: Differentiable Architecture Search. ICLR 2019, arXiv 1806.09055."
     axis = "alpha gradient: one unrolled step"
+    family = "gradient estimator"
     departures = (
         "It follows the protocol's order of the two steps; the benchmark's code took alpha first for this variant.",
         "Running statistics of batch norms, where the protocol tracks them, move in weight steps only.",

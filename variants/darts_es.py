@@ -11,6 +11,7 @@ from harness.api import (
     Continue,
     Decision,
     Protocol,
+    SearchLength,
     SearchView,
     StepView,
     Stop,
@@ -36,6 +37,7 @@ class DartsEarlyStopping(Variant):
         "Search. ICLR 2020, arXiv 1909.09656."
     )
     axis = "stopping rule: curvature in alpha; weight decay of the weights"
+    family = "schedule"
     departures = (
         "The steps of alpha are of first order; the paper's are of second order.",
         "The Hessian is that of the validation loss without alpha's weight decay, which would add 0.001 to every "
@@ -77,6 +79,12 @@ class DartsEarlyStopping(Variant):
         self._cells: list[str] = []
         self._answer: str | None = None
 
+    @classmethod
+    def further_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return what the Hessians cost if nothing stops the search."""
+        measurements = length.epochs // interval(settings, length.epochs)
+        return measurements * PASSES * min(settings.images, length.images) / length.batch_size
+
     def before_weight_step(self, step: StepView) -> None:
         """Set the weight decay of the weights."""
         decay = self.settings.weight_decay_factor * self.protocol.weights.weight_decay
@@ -85,8 +93,8 @@ class DartsEarlyStopping(Variant):
 
     def end_of_epoch(self, search: SearchView) -> Decision:
         """Measure where it is due, and stop where the rule applies."""
-        interval = max(1, round(self.settings.interval * self.protocol.epochs))
-        if search.epoch % interval:
+        epochs = interval(self.settings, self.protocol.epochs)
+        if search.epoch % epochs:
             return Continue()
         images = search.data.probe_batch("valid", self.settings.images)
         hessian = alpha_hessian(search, images)
@@ -94,12 +102,12 @@ class DartsEarlyStopping(Variant):
         search.passes += PASSES * len(images[1]) / search.data.batch_size
         self._eigenvalues.append(largest_eigenvalue(hessian))
         self._cells.append(str(argmax_cell(search.derived_op_weights(), self.operations)))
-        first = math.ceil(self.settings.earliest_answer * self.protocol.epochs / interval - 1e-9) - 1
+        first = math.ceil(self.settings.earliest_answer * self.protocol.epochs / epochs - 1e-9) - 1
         answer = stopped_at(self._eigenvalues, self.settings, first)
         if answer is None:
             return Continue()
         self._answer = self._cells[answer]
-        return Stop(f"largest eigenvalue grew, answer of epoch {(answer + 1) * interval}, in epoch {search.epoch}")
+        return Stop(f"largest eigenvalue grew, answer of epoch {(answer + 1) * epochs}, in epoch {search.epoch}")
 
     def derive(self, search: SearchView) -> Cell:
         """Return the cell from before the growth; the current one if nothing stopped the search."""
@@ -112,6 +120,11 @@ class DartsEarlyStopping(Variant):
     def load_state(self, state: dict[str, Any]) -> None:
         """Take them back."""
         self._eigenvalues, self._cells, self._answer = state["eigenvalues"], state["cells"], state["answer"]
+
+
+def interval(settings: DartsEarlyStopping.Settings, epochs: int) -> int:
+    """Return the epochs between two measurements, in a search of so many."""
+    return max(1, round(settings.interval * epochs))
 
 
 def largest_eigenvalue(hessian: np.ndarray) -> float:

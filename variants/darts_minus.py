@@ -19,6 +19,7 @@ class DartsMinus(Variant):
         "ICLR 2021, arXiv 2009.01027."
     )
     axis = "edges: an auxiliary skip that fades out"
+    family = "supernet"
     departures = (
         "beta falls in every step instead of every epoch.",
         "Epochs, learning rates and order of the updates are the protocol's.",

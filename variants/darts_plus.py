@@ -31,6 +31,7 @@ class DartsPlus(Variant):
         "Stopping. arXiv 1909.06035, 2019."
     )
     axis = "stopping rule"
+    family = "schedule"
     departures = (
         "Nothing stops before earliest_stop: alpha is noise at the beginning, where a third of all argmax cells has "
         "two skip connections or more.",

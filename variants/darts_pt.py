@@ -37,6 +37,7 @@ class DartsPt(Variant):
         "arXiv 2108.04392."
     )
     axis = "derivation: perturbation of the supernet, edge by edge, with tuning in between"
+    family = "selection"
     departures = (
         "The paper tunes for 25 epochs after 100 of search; here a fifth of the protocol's epochs is for tuning.",
         "The rate begins anew once, before the first tuning, and falls over all of it.",

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
-from harness.api import AlphaSettings, Architecture, Moment, Phase, Variant
+from harness.api import AlphaSettings, Architecture, Family, Moment, Phase, Variant
 
 SMALLEST = 1e-6
 """Least concentration: draws at zero are not defined."""
@@ -22,6 +22,7 @@ class Drnas(Variant):
         "Chen, Wang, Cheng, Tang and Hsieh. DrNAS: Dirichlet Neural Architecture Search. ICLR 2021, arXiv 2006.10355."
     )
     axis = "relaxation: Dirichlet"
+    family: ClassVar[Family] = "relaxation"
     departures: ClassVar[tuple[str, ...]] = (
         "Epochs, weight decay of the weights and order of the updates are the protocol's; the protocol drnas has the "
         "paper's 100 epochs.",

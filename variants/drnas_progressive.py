@@ -37,6 +37,7 @@ class DrnasProgressive(Drnas):
 
     name = "drnas-progressive"
     axis = "relaxation: Dirichlet; stages of channels and operations"
+    family = "schedule"
     departures: ClassVar[tuple[str, ...]] = (
         *Drnas.departures,
         "The two stages are halves of the protocol's epochs (the authors: 50 each).",

@@ -17,6 +17,7 @@ class DropBranch(Variant):
         "the elements of the skip output)."
     )
     axis = "network: dropout of the skip branch"
+    family = "supernet"
     departures = (
         "There is no paper of this name to follow: the output is divided by 1 - p, so that its mean and that of "
         "alpha's gradient are those of DARTS, and nothing but the skip branch is touched.",

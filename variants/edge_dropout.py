@@ -37,6 +37,7 @@ class EdgeDropout(Variant):
         "Differentiable Architecture Search. IJCAI 2020."
     )
     axis = "relaxation: random mask of the skip, or of edges"
+    family = "relaxation"
     departures = (
         "There is no paper of this name to follow: every mode is written so that alpha's gradient exists.",
         "Cells are derived from the mean op weights over the masks, which are what the weights were trained with.",

@@ -25,6 +25,7 @@ class EnasLite(RandomSearchWithSharing):
         "ICML 2018, arXiv 1802.03268."
     )
     axis = "alpha gradient: REINFORCE with shared weights"
+    family = "weight-sharing control"
     strategy = "reinforcement learning"
     departures = (
         "The policy is one table of logits, alpha; the paper's is an LSTM, which can make one edge's choice depend on "

@@ -19,6 +19,7 @@ class FairDarts(Variant):
         "ECCV 2020, arXiv 1911.12126."
     )
     axis = "relaxation: sigmoid; alpha loss: zero-one"
+    family = "relaxation"
     departures = (
         "The sigmoids are multiplied by 2/5, so that those of an edge sum to 1 at the start: the cells of the paper "
         "normalise what they take in, those of NAS-Bench-201 do not, and features would grow from cell to cell until "

@@ -22,6 +22,7 @@ class Gaea(Variant):
         "ICLR 2021, arXiv 2004.07802."
     )
     axis = "alpha's optimiser: exponentiated gradient on the simplex"
+    family = "gradient estimator"
     departures = (
         "Bilevel or single-level, and with or without `none`, as the protocol says. The paper's better rows on this "
         "benchmark are single-level and without `none`, which alone raises the accuracy of a random answer by 2.4 "

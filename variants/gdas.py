@@ -33,6 +33,7 @@ class Gdas(Variant):
         "Dong and Yang. Searching for a Robust Neural Architecture in Four GPU Hours. CVPR 2019, arXiv 1910.04465."
     )
     axis = "relaxation: one drawn operation, straight through"
+    family = "relaxation"
     departures = (
         "An operation that was not drawn has no part in the gradient. The code behind the published rows on "
         "NAS-Bench-201 adds its h, which is 0, to the feature map as a number: as if it had returned ones everywhere. "

@@ -22,6 +22,7 @@ class IDarts(Variant):
         "Implicit Gradients. ICML 2021, arXiv 2106.10784."
     )
     axis = "alpha gradient: implicit, by a Neumann series"
+    family = "gradient estimator"
     departures = (
         "All terms are taken on one training batch, and all products are exact, by a second differentiation; weights "
         "are not moved for them. The authors' code moves copies of the weights and their optimiser, and does not put "

@@ -38,6 +38,7 @@ class IsDarts(Variant):
         "AAAI 2024, arXiv 2312.12648."
     )
     axis = "no alpha: shrinking by a statistic of operations' outputs"
+    family = "selection"
     departures = (
         "The weights learn from the protocol's training half, and the statistic is taken there; the authors' code "
         "trains on all 50,000 images.",

@@ -38,6 +38,7 @@ class LambdaDarts(Variant):
         "Collapse by Harmonizing Operation Selection among Cells. ICLR 2023, arXiv 2210.07998."
     )
     axis = "regulariser on the weights: alignment of the cells' gradients"
+    family = "regulariser"
     departures = (
         "Epochs, rates and weight decays are the protocol's (the paper: 100 epochs, alpha at 1e-4, weight decay 3e-4, "
         "as in the protocol lambda-darts).",

@@ -14,6 +14,7 @@ class MiLeNas(Variant):
         "2020, arXiv 2003.12238."
     )
     axis = "alpha gradient: mixed level"
+    family = "gradient estimator"
     departures = ("Epochs, learning rates and order of the updates are the protocol's.",)
     passes_per_step = 3.0
 

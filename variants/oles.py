@@ -24,6 +24,7 @@ class Oles(Variant):
         "NeurIPS 2023, arXiv 2311.01271."
     )
     axis = "weights of overfitting operations are frozen"
+    family = "regulariser"
     departures = (
         "The authors' code covers the DARTS space alone; the settings here are those of that space.",
         "A window has exactly as many checks as it says; the first one of the authors' code holds one more.",

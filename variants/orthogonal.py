@@ -17,6 +17,7 @@ class Orthogonal(Variant):
     name = "orthogonal"
     citation = "Own definition. By the theorem of Eckart and Young (Psychometrika 1936), R_q is the distance to rank q."
     axis = "alpha loss: low-rank regulariser"
+    family = "regulariser"
     departures = (
         "There is no paper to follow. Each row's mean is taken off first: the softmax does not see it, and what is "
         "left has rank 4 at most.",

@@ -16,6 +16,7 @@ class OStrDarts(Variant):
         "Operation Strength. IEEE Transactions on Cybernetics 2024, arXiv 2409.14433."
     )
     axis = "derivation: operation strength"
+    family = "selection"
     departures = (
         "The strength is |sum over cells of p dL/dp|, the first-order effect of removing an operation from all cells: "
         "the paper's idea in our own formula, for its exact formula was not at hand.",

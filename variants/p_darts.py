@@ -45,12 +45,12 @@ class PDarts(Variant):
         "and Evaluation. ICCV 2019, arXiv 1904.12760."
     )
     axis = "stages of depth and operations, skip dropout, skip cap"
+    family = "schedule"
     departures = (
         "The paper's 5, 11 and 17 cells are 1/5, 3/5 and all of the protocol's cells a stage, at least one.",
         "The paper keeps 8, 5 and 3 operations; the five of NAS-Bench-201 become 5, 4 and 3.",
         "The paper never derives `none`; here it competes like any operation, as in all variants.",
-        "Stages have a third of the protocol's epochs instead of 25, so the schedules run over shares of a stage; the "
-        "dropout rate falls in every step instead of every epoch.",
+        "The stages share the protocol's epochs; schedules run over shares of a stage, and dropout falls every step.",
         "The gradient of alpha is not clipped, and the learning rates are the protocol's (the paper: 6e-4 for alpha).",
     )
     passes_per_step = 1.6

@@ -18,6 +18,7 @@ class PcDarts(Variant):
         "Architecture Search. ICLR 2020, arXiv 1907.05737."
     )
     axis = "edges: partial channels, normalised among each other"
+    family = "supernet"
     departures = (
         "The paper speaks of sampled channels and its results come from code that takes the first C/K and shuffles "
         "them afterwards: that is the default here, and random_channels samples them.",

@@ -9,6 +9,7 @@ class RandomSearch(Baseline):
     name = "random-search"
     citation = "Li and Talwalkar. Random Search and Reproducibility for NAS. UAI 2019, arXiv 1902.07638."
     axis = "multi-trial, no model"
+    family = "multi-trial"
     strategy = "random"
 
     def propose(self) -> Cell:

@@ -18,6 +18,7 @@ class RegularizedEvolution(Baseline):
         "AAAI 2019, arXiv 1802.01548."
     )
     axis = "multi-trial, evolution"
+    family = "multi-trial"
     strategy = "evolution"
     departures = (
         *Baseline.departures,

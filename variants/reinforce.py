@@ -26,6 +26,7 @@ class Reinforce(Baseline):
         "Learning. ICLR 2017, arXiv 1611.01578."
     )
     axis = "multi-trial, policy gradient"
+    family = "multi-trial"
     strategy = "reinforcement learning"
     departures = (
         *Baseline.departures,

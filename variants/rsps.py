@@ -37,6 +37,7 @@ class RandomSearchWithSharing(Variant):
     name = "rsps"
     citation = "Li and Talwalkar. Random Search and Reproducibility for NAS. UAI 2019, arXiv 1902.07638."
     axis = "no alpha: weights trained on random cells, best of many by one-shot accuracy"
+    family = "weight-sharing control"
     strategy: ClassVar[Strategy] = "random"
     departures: ClassVar[tuple[str, ...]] = (
         "All candidates are scored on one batch, which the seed fixes, so that their scores differ by the cell alone; "

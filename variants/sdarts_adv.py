@@ -23,6 +23,7 @@ class SmoothDartsAdversarial(SmoothDartsRandom):
 
     name = "sdarts-adv"
     axis = "weight step: adversarial change of the op weights"
+    family = "regulariser"
     departures: ClassVar[tuple[str, ...]] = (
         "epsilon grows in every step instead of every epoch.",
         "The gradient of the ascent is that of the loss at the op weights after the return to the simplex.",

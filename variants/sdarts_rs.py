@@ -18,6 +18,7 @@ class SmoothDartsRandom(Variant):
         "2020, arXiv 2002.05283."
     )
     axis = "weight step: random noise on the op weights"
+    family = "regulariser"
     departures: ClassVar[tuple[str, ...]] = (
         "epsilon grows in every step instead of every epoch.",
         "An edge whose five op weights all fall to 0 keeps those without noise.",

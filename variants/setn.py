@@ -21,6 +21,7 @@ class Setn(RandomSearchWithSharing):
         "arXiv 1910.05733."
     )
     axis = "weights trained on random cells; selection: best of the most probable by one-shot accuracy"
+    family = "weight-sharing control"
     strategy = "gradient"
     departures = (
         "All candidates are scored on one batch, which the seed fixes, so that their scores differ by the cell alone; "

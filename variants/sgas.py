@@ -37,6 +37,7 @@ class Sgas(Variant):
         "arXiv 1912.00195."
     )
     axis = "selection: greedy, edge by edge during the search"
+    family = "selection"
     departures = (
         "All six edges stay, for a cell of NAS-Bench-201 has every edge; the paper keeps two a node.",
         "The paper's first decision after 9 epochs and one every 5 from then on are shares of 40 epochs, which six "

@@ -17,6 +17,7 @@ from harness.api import (
     Decision,
     Phase,
     Protocol,
+    SearchLength,
     SearchView,
     StepView,
     Variant,
@@ -37,6 +38,7 @@ class ShapleyNas(Variant):
         "CVPR 2022, arXiv 2206.09811."
     )
     axis = "alpha gradient: none, sampled Shapley values instead"
+    family = "gradient estimator"
     departures = (
         "Alpha moves after an epoch by its own rule; the optimiser of alpha, with its weight decay, is not used.",
         "The values are the mean over the orders; the authors' code takes off their standard deviation.",
@@ -65,6 +67,14 @@ class ShapleyNas(Variant):
     def __init__(self, settings: Any, protocol: Protocol):
         super().__init__(settings, protocol)
         self._mean = [[0.0] * len(self.operations) for _ in EDGES]
+
+    @classmethod
+    def further_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return what the forward passes cost if nothing is truncated: a third of a pass each."""
+        epochs = length.epochs - int(settings.warm_up * length.epochs)
+        looks = 1 + len(EDGES) * (len(OPERATIONS) - 1)  # `none` is never looked at
+        images = min(settings.images, length.images)
+        return epochs * settings.orders * looks * images / length.batch_size / 3
 
     def alpha_gradient(self, step: StepView) -> Architecture | None:
         """Return None: alpha moves after an epoch."""

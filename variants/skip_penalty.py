@@ -23,6 +23,7 @@ class SkipPenalty(Variant):
         "restrains skip by dropout and by a limit in the derived cell)."
     )
     axis = "relaxation: handicap of skip"
+    family = "relaxation"
     departures = (
         "There is no paper to follow: gamma halves the odds whatever the sign of the logit.",
         "Cells are derived from the penalised op weights: with a forward handicap of gamma alpha's optimum only moves "

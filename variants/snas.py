@@ -12,6 +12,7 @@ class Snas(Variant):
     name = "snas"
     citation = "Xie, Zheng, Liu and Lin. SNAS: Stochastic Neural Architecture Search. ICLR 2019, arXiv 1812.09926."
     axis = "relaxation: concrete distribution"
+    family = "relaxation"
     departures = (
         "Alpha learns from the validation half, as in the re-implementation that the published rows on NAS-Bench-201 "
         "come from (Chen et al., DrNAS, ICLR 2021); the paper learns weights and alpha from the same training loss.",

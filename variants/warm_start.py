@@ -28,6 +28,7 @@ class WarmStart(Variant):
         "from early stopping (Liang et al., DARTS+, arXiv 1909.06035)."
     )
     axis = "warm-up"
+    family = "schedule"
     departures = ("No paper: the share of the search is that of DrNAS's and P-DARTS's warm-ups, 10 epochs of 50.",)
     passes_per_step = 1.8
 

@@ -19,6 +19,7 @@ class ZoDarts(Variant):
     name = "zo-darts"
     citation = "Xie, Huang, Xu and Shi. ZO-DARTS: Differentiable Architecture Search with Zeroth-Order. ICASSP 2023."
     axis = "alpha gradient: zeroth order, a twin network"
+    family = "gradient estimator"
     departures: ClassVar[tuple[str, ...]] = (
         "The twin starts with a copy of the momentum buffers and takes the same Nesterov steps, and its alpha is "
         "frozen: in the published code its optimiser starts afresh, without Nesterov, and trains the twin's alpha too, "

@@ -21,6 +21,7 @@ class ZoDartsPlus(ZoDarts):
         "Medical Image Classification. ESANN 2024, arXiv 2405.03462."
     )
     axis = "alpha gradient: zeroth order; relaxation: sparsemax"
+    family = "gradient estimator"
     departures: ClassVar[tuple[str, ...]] = (
         *ZoDarts.departures,
         "The temperature falls at shares of the search: every 5 epochs of 50, as in the paper, whatever the length.",

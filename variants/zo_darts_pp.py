@@ -38,6 +38,7 @@ class ZoDartsPlusPlus(ZoDartsPlus):
         "Zeroth-Order Neural Architecture Search Algorithm. arXiv 2503.06092, 2025."
     )
     axis = "alpha gradient: zeroth order; relaxation: sparsemax; one alpha a stage; size penalty"
+    family = "gradient estimator"
     departures: ClassVar[tuple[str, ...]] = (
         *ZoDartsPlus.departures,
         "Kernel sizes beyond the benchmark's and the choice of the number of cells are left out: no table has them.",

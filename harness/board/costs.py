@@ -8,23 +8,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, in_one_line
 from harness.board.calibration import Rate, read_calibration
 from harness.board.search_size import same_cost, steps_per_epoch
 from harness.records.record import RUNS, Record, read_record, read_table
 from harness.search import registry
 from harness.search.baseline import Baseline
-from harness.search.variant import Variant
-from harness.settings.protocol import Board, Protocol
+from harness.search.variant import SearchLength, Variant
+from harness.settings.protocol import Board, Protocol, Settings
 
 MEASURED_RUNS = 20
 """Runs of a method that a median is taken over; more would only take longer to read."""
 
+NAMED = 4
+"""Methods that the source of a figure names; of more it tells how many."""
+
 PUBLISHED_SECONDS = 10_890
 """A seed of first-order DARTS on this space (Dong and Yang 2020, table 5)."""
 PUBLISHED = f"published, {PUBLISHED_SECONDS:,} s a seed of first-order DARTS (Dong and Yang 2020)"
-PUBLISHED_PASSES = 50 * 390 * Variant.passes_per_step
-"""Of that search: 50 epochs of 390 steps."""
+PUBLISHED_LENGTH = SearchLength(epochs=50, steps=390, batch_size=64)
+PUBLISHED_PASSES = PUBLISHED_LENGTH.epochs * PUBLISHED_LENGTH.steps * Variant.passes_per_step
 PUBLISHED_SIZE = {"channels": 16, "cells_per_stage": 5, "batch_size": 64, "image_size": 32}
 
 START_SECONDS = 4.0
@@ -69,49 +72,85 @@ def expected_costs(board: Board, names: Iterable[str] | None = None, runs: Path 
         runs: the folder of the records.
 
     Raises:
-        UserError: a method is unknown.
+        UserError: a method is unknown, its settings are wrong, or the file of the split is missing.
     """
     names = list(names) if names is not None else [*board.variants, *board.baselines]
     measured = _on_one_device(_measure_all(board.chosen, runs))
-    return {name: _cost(board.chosen, name, measured) for name in names}
+    length = _length(board.chosen)
+    searches = [name for name in {*names, *measured} if issubclass(registry.method(name), Variant)]
+    passes = {name: _passes_on(board, name, length) for name in searches}
+    return {name: _cost(board.chosen, name, measured, passes) for name in names}
 
 
-def _cost(protocol: Protocol, name: str, measured: dict[str, _Measured]) -> Cost | None:
-    method = registry.method(name)
+def passes_a_step(method: type[Variant], settings: Settings, length: SearchLength) -> float:
+    """Return the forward-backward passes that a search should cost, as a mean over its steps."""
+    return method.passes_per_step + method.further_passes(settings, length) / (length.epochs * length.steps)
+
+
+def relative_cost(method: registry.Method) -> float | None:
+    """Return the passes of a published search with default settings, in units of first-order DARTS.
+
+    None for a baseline, which trains no supernet.
+
+    Raises:
+        UserError: a setting has no default, or the method's own rule fails.
+    """
+    if not issubclass(method, Variant):
+        return None
+    try:
+        return passes_a_step(method, method.Settings(), PUBLISHED_LENGTH) / Variant.passes_per_step
+    except Exception as error:  # what others wrote
+        raise UserError(f"the method {method.name} cannot tell its cost: {in_one_line(error)}") from error
+
+
+def _cost(protocol: Protocol, name: str, measured: dict[str, _Measured], passes: dict[str, float]) -> Cost | None:
     if name in measured:
         own = measured[name]
         source = f"measured: median of {_runs(own.runs)} on {own.device}"
         return Cost(own.steps + own.diagnostics, own.memory_bytes or None, own.device, source, measured=True)
-    if issubclass(method, Baseline):
+    if name not in passes:
         source = "start of a process (benchmarks/results/overhead.md); the look-ups take less"
         return Cost(START_SECONDS, None, "cpu", source, measured=False)
-    others = {other: found for other, found in measured.items() if issubclass(registry.method(other), Variant)}
+    others = {other: found for other, found in measured.items() if other in passes}
     if others:
-        return _scaled(_passes_a_step(method, protocol), others, protocol)
+        return _scaled(passes, name, others)
     rate = read_calibration(protocol) or published_rate(protocol)
     steps = steps_per_epoch(protocol)
     if rate is None or steps is None:
         return None
-    passes = steps * protocol.epochs * _passes_a_step(method, protocol)
     source = f"{rate.source}, scaled by passes; steps only"
-    return Cost(passes * rate.seconds_a_pass, rate.memory_bytes, rate.device, source, measured=False)
+    return Cost(
+        steps * protocol.epochs * passes[name] * rate.seconds_a_pass,
+        rate.memory_bytes,
+        rate.device,
+        source,
+        measured=False,
+    )
 
 
-def _passes_a_step(method: type[Variant], protocol: Protocol) -> float:
-    return method.passes_per_step + method.further_epochs / protocol.epochs
+def _length(protocol: Protocol) -> SearchLength:
+    # Where the images are not known, an epoch counts as a published one.
+    steps = steps_per_epoch(protocol) or PUBLISHED_LENGTH.steps
+    return SearchLength(protocol.epochs, steps, protocol.batch_size)
 
 
-def _scaled(passes_a_step: float, others: dict[str, _Measured], protocol: Protocol) -> Cost:
+def _passes_on(board: Board, name: str, length: SearchLength) -> float:
+    return passes_a_step(registry.variant(name), registry.settings_of(board, name), length)
+
+
+def _scaled(passes: dict[str, float], name: str, others: dict[str, _Measured]) -> Cost:
     # Diagnostics look at the network from outside: they cost all methods the same.
-    seconds = [
-        found.steps * passes_a_step / _passes_a_step(registry.variant(name), protocol) + found.diagnostics
-        for name, found in others.items()
-    ]
+    seconds = [found.steps * passes[name] / passes[other] + found.diagnostics for other, found in others.items()]
     runs = sum(found.runs for found in others.values())
     device = next(iter(others.values())).device
-    source = f"scaled by passes a step from {_runs(runs)} of {', '.join(others)} on {device}"
+    source = f"scaled by passes a step from {_runs(runs)} of {_first_of(list(others))} on {device}"
     memory = max(found.memory_bytes for found in others.values())
     return Cost(statistics.median(seconds), memory, device, source, measured=False)
+
+
+def _first_of(names: list[str]) -> str:
+    left = len(names) - NAMED
+    return ", ".join(names) if left <= 0 else f"{', '.join(names[:NAMED])} and {left} more"
 
 
 def _runs(number: int) -> str:

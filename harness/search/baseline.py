@@ -17,7 +17,7 @@ from pydantic import Field
 from harness.base.errors import UserError
 from harness.base.streams import stream
 from harness.settings.protocol import Settings as BaseSettings
-from harness.settings.strategy import Strategy
+from harness.settings.strategy import Family, Strategy
 from harness.space.cell import CELL_COUNT, OPERATIONS, Cell
 from harness.truth.table import Column, Truth
 from harness.truth.training_time import MODEL_EPOCHS, model_evaluation_seconds, model_seconds
@@ -34,6 +34,8 @@ class Baseline:
     citation: ClassVar[str]
     axis: ClassVar[str]
     """What kind of search it is, in a few words."""
+    family: ClassVar[Family]
+    """Where lists put it: `multi-trial`."""
     strategy: ClassVar[Strategy]
     """What moves its choice of a cell."""
     departures: ClassVar[tuple[str, ...]] = (

@@ -162,9 +162,10 @@ class Search:
     def run_epoch(self) -> dict[str, Any]:
         """Search for one epoch and return its row of epochs.parquet.
 
-        Its `seconds` are those of the steps; compiling and diagnostics do not count.
+        Its `seconds` are those of the steps and of what the method does after them; compiling and diagnostics do not
+        count.
         """
-        started = time.perf_counter() - self._seconds_compiling
+        started = self._seconds
         self.meter = Meter()
         self._streams = {}
         batches = zip(self.data.epoch("train", self.epoch), self.data.epoch("valid", self.epoch), strict=True)
@@ -172,20 +173,23 @@ class Search:
             self.run_step(index, train_batch, valid_batch)
         self.epoch += 1
         row = self._row()
-        row["seconds"] = time.perf_counter() - self._seconds_compiling - started
+        row["seconds"] = self._seconds - started
         row["peak_memory_bytes"] = peak_memory_bytes(self.device)
         # Before a rebuild: the epoch's alpha belongs to the network that it was searched with.
         self.alpha_rows = alpha_rows(self)
         measures, self.one_shot_rows = diagnostics.measure(self)
         row |= measures
         self.cell = row["cell"]
+        started = self._seconds
         if self.finite:  # a diverged search has no next epoch to decide about
             self._follow(self.variant.end_of_epoch(self))
+        row["seconds"] += self._seconds - started
         return row
 
     @property
-    def _seconds_compiling(self) -> float:
-        return 0.0 if self._compiled is None else self._compiled.seconds
+    def _seconds(self) -> float:
+        """Of a clock that stands still while the network is compiled."""
+        return time.perf_counter() - (0.0 if self._compiled is None else self._compiled.seconds)
 
     def run_step(self, index: int, train_batch: Batch, valid_batch: Batch) -> None:
         """Move the weights and alpha once; `index` is that of the step in its epoch."""

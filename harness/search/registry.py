@@ -16,7 +16,7 @@ from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
 from harness.settings.protocol import Board, Settings
-from harness.settings.strategy import Strategy
+from harness.settings.strategy import FAMILIES, Strategy
 from harness.settings.validation import validate
 
 ENTRY_POINT_GROUP = "dartsboard.variants"
@@ -69,13 +69,16 @@ def _faults(method: Method) -> Iterator[str]:
     """Say what is wrong with what a method tells of itself, which lists, tables and the report show."""
     if not (isinstance(method.name, str) and METHOD_NAME.fullmatch(method.name)):
         yield f"is named {quoted(method.name)}, expected at most {LONGEST_NAME} letters, digits and hyphens"
-    for attribute in ("axis", "citation", "strategy"):
+    told = {"strategy": get_args(Strategy), "family": tuple(FAMILIES)}
+    for attribute in ("axis", "citation", *told):
         if not isinstance(getattr(method, attribute, None), str):
-            yield f"does not say its {attribute}, expected a text"
+            expected = f"one of {', '.join(told[attribute])}" if attribute in told else "a text"
+            yield f"does not say its {attribute}, expected {expected}"
             return
-    if method.strategy not in get_args(Strategy):
-        strategies = did_you_mean(method.strategy, get_args(Strategy))
-        yield f"has the strategy {quoted(method.strategy)}, {strategies}"
+    for attribute, known in told.items():
+        value = getattr(method, attribute)
+        if value not in known:
+            yield f"has the {attribute} {quoted(value)}, {did_you_mean(value, known)}"
     if not isinstance(method.departures, tuple) or not all(isinstance(text, str) for text in method.departures):
         yield f"has the departures {quoted(method.departures)}, expected a tuple of texts"
     if not (inspect.isclass(method.Settings) and issubclass(method.Settings, Settings)):

@@ -24,7 +24,7 @@ from harness.search.derivation import argmax_cell
 from harness.search.meter import Meter
 from harness.settings.protocol import AlphaSettings, Protocol
 from harness.settings.protocol import Settings as BaseSettings
-from harness.settings.strategy import Strategy
+from harness.settings.strategy import Family, Strategy
 from harness.space.cell import EDGES, Cell
 
 Architecture = dict[str, Tensor]
@@ -110,6 +110,21 @@ class Restart:
 
 
 Decision = Continue | Stop | Rebuild | Restart
+
+
+@dataclass(frozen=True)
+class SearchLength:
+    """What the cost of a search depends on beside its method and its network."""
+
+    epochs: int
+    steps: int
+    """Of an epoch."""
+    batch_size: int
+
+    @property
+    def images(self) -> int:
+        """Images of a half that an epoch takes."""
+        return self.steps * self.batch_size
 
 
 class SearchView(typing.Protocol):
@@ -225,6 +240,8 @@ class Variant:
     citation: ClassVar[str]
     axis: ClassVar[str]
     """Which part of DARTS it changes, in a few words."""
+    family: ClassVar[Family]
+    """Where lists put it: the place at which it departs from DARTS."""
     strategy: ClassVar[Strategy] = "gradient"
     """What moves its choice of a cell; tables and the frontier of cost and quality are grouped by it."""
     departures: ClassVar[tuple[str, ...]] = ()
@@ -236,7 +253,8 @@ class Variant:
     """
     further_epochs: ClassVar[float] = 0.0
     """What `end_of_epoch` should cost beside the steps in a whole search, however long it is: in forward-backward
-    passes over the batches of one epoch. A forward pass alone is a third."""
+    passes over the batches of one epoch. A forward pass alone is a third. Where it depends on more, a method overrides
+    `further_passes` instead."""
 
     class Settings(BaseSettings):
         """The variant's own settings; DARTS has none."""
@@ -246,6 +264,11 @@ class Variant:
         self.protocol = protocol
         self.operations: tuple[str, ...] = protocol.operations
         """What an edge chooses from: the columns of alpha, of op weights and of masks."""
+
+    @classmethod
+    def further_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return what `end_of_epoch` should cost at most in a whole search, in forward-backward passes of one batch."""
+        return cls.further_epochs * length.steps
 
     def supernet_spec(self, spec: SupernetSpec) -> SupernetSpec:
         """Return the supernet to begin with, given the protocol's."""

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from harness.board.published import read_published
 from harness.settings.protocol import Board
 from harness.space.cell import OPERATIONS
 from harness.truth.table import REPORT_COLUMNS
 from reports.analysis import summary
-from reports.published.reader import read_published
 from reports.results import Results, TruthColumn
 
 OURS = "this board"

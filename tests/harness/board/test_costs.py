@@ -7,13 +7,14 @@ import pytest
 from click.testing import CliRunner
 
 from harness.board import calibration
-from harness.board.costs import PUBLISHED_SECONDS, expected_costs
+from harness.board.costs import PUBLISHED_SECONDS, expected_costs, relative_cost
 from harness.board.plan import makespan, plan_boards
 from harness.board.runner import run_method
 from harness.board.search_size import same_cost, steps_per_epoch
 from harness.cli import main
 from harness.records import record
 from harness.records.record import read_record, read_table, run_folder
+from harness.search import registry
 from harness.settings.protocol import Board, Protocol, load_board
 from harness.settings.validation import validate
 from harness.testing import TINY_PROTOCOL
@@ -94,6 +95,33 @@ def test_the_published_figure_is_marked_as_such() -> None:
     assert second.seconds == pytest.approx(2.5 * PUBLISHED_SECONDS)
     assert first.source.startswith("published, 10,890 s a seed") and first.device == "GPU"
     assert first.memory_bytes is None
+
+
+def test_what_a_method_does_between_epochs_is_planned_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    board = load_board(ROOT / "params.yaml").model_copy(update={"protocol": "nas-bench-201"})
+    costs = expected_costs(board, ["darts", "darts-es", "darts-pt", "shapley-nas"], runs=Path("no-such-folder"))
+    seconds = [cost.seconds / PUBLISHED_SECONDS for cost in costs.values() if cost is not None]
+    # 25 Hessians of 60 passes; 30 forward passes over the half; 25 epochs of 10 orders of 25 looks at 16 batches.
+    passes = [2.0, 2 + 25 * 60 / (50 * 390), 2 + 30 / 3 / 50, 1 + 25 * 10 * 25 * 16 / 3 / (50 * 390)]
+    assert seconds == pytest.approx([count / 2 for count in passes])
+    fewer = board.model_copy(update={"variants": {"shapley-nas": {"orders": 5, "images": 64}}})
+    cost = expected_costs(fewer, ["shapley-nas"], runs=Path("no-such-folder"))["shapley-nas"]
+    assert cost is not None
+    assert cost.seconds / PUBLISHED_SECONDS == pytest.approx((1 + 25 * 5 * 25 / 3 / (50 * 390)) / 2)
+
+
+def test_the_cost_of_every_method_is_known_before_it_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    board = load_board(ROOT / "params.yaml").model_copy(update={"protocol": "nas-bench-201"})
+    costs = expected_costs(board, registry.methods(), runs=Path("no-such-folder"))
+    assert [name for name, cost in costs.items() if cost is None or not cost.seconds > 0] == []
+
+
+def test_relative_costs_are_those_of_the_published_search() -> None:
+    found = {name: relative_cost(method) for name, method in registry.methods().items()}
+    assert (found["darts"], found["darts-2nd"], found["random-search"]) == (1, 2.5, None)
+    assert found["darts-pt"] == pytest.approx(1.1)
 
 
 def test_the_steps_of_an_epoch_are_known_before_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ class Mishap(Variant):
     name = "mishap"
     citation = "Somebody. Something. 2026."
     axis = "none"
+    family = "relaxation"
 
     def after_weight_step(self, step):
         seed = step.search.seed

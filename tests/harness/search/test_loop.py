@@ -1,4 +1,5 @@
 import copy
+import time
 
 import numpy as np
 import pytest
@@ -212,6 +213,20 @@ def test_a_rebuild_starts_a_new_stage_and_survives_a_resume() -> None:
     resumed = search(Growing)
     resumed.load_state(saved)
     assert without_timing(resumed.run_epoch()) == row
+
+
+def test_an_epoch_takes_what_its_method_does_after_the_steps_too() -> None:
+    class Pausing(Variant):
+        name = "pausing"
+
+        def end_of_epoch(self, search):
+            time.sleep(0.3)
+            return super().end_of_epoch(search)
+
+    tested = search(Pausing)
+    started = time.perf_counter()
+    taken = tested.run_epoch()["seconds"]
+    assert 0.3 < taken < time.perf_counter() - started
 
 
 def test_progress_runs_from_zero_to_one() -> None:

@@ -17,6 +17,7 @@ class Elsewhere(Variant):
     name = "elsewhere"
     citation = "Somebody. Something. 2026."
     axis = "none"
+    family = "relaxation"
 """
 BAD = {
     "raises over several lines": "raise RuntimeError('a\\nb\\x1b[31m\\u202e')",
@@ -29,6 +30,9 @@ BAD = {
     "has no axis": METHOD.replace('axis = "none"', "pass"),
     "has an axis that is no text": METHOD.replace('axis = "none"', "axis = 5"),
     "has no citation": METHOD.replace("citation =", "note ="),
+    "has no family": METHOD.replace('family = "relaxation"', "pass"),
+    "has a family of None": METHOD.replace('"relaxation"', "None"),
+    "has a family that there is not": METHOD.replace("relaxation", "relaxed"),
     "has a strategy of None": METHOD + "    strategy = None\n",
     "has a strategy that there is not": METHOD + "    strategy = 'intuition'\n",
     "has departures that are none": METHOD + "    departures = 5\n",
@@ -60,6 +64,20 @@ def test_a_bad_one_is_one_sentence(plug_in: Path, name: str) -> None:
         registry.methods.__wrapped__()
     sentence = str(caught.value)
     assert "other_methods_of_a_test" in sentence and sentence.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("pass", "does not say its family, expected one of gradient estimator, relaxation, regulariser, selection, "),
+        ("family = 'relaxing'", "has the family 'relaxing', did you mean 'relaxation'?"),
+    ],
+)
+def test_a_method_without_a_family_is_told_which_there_are(plug_in: Path, line: str, sentence: str) -> None:
+    plug_in.write_text(METHOD.replace('family = "relaxation"', line), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        registry.methods.__wrapped__()
+    assert str(caught.value).startswith(f"other_methods_of_a_test: the method Elsewhere {sentence}")
 
 
 def test_what_one_prints_does_not_stand_in_the_output(plug_in: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.api import Architecture, Baseline, Cell, Moment, Phase, SearchView, StepView, Variant, random_cell
+from harness.api import (
+    Architecture,
+    Baseline,
+    Cell,
+    Continue,
+    Moment,
+    Phase,
+    SearchLength,
+    SearchView,
+    StepView,
+    Variant,
+    random_cell,
+)
 from harness.search import registry
 from harness.testing import Conformance, conformance
 
@@ -20,12 +32,19 @@ class Kept(Variant):
     name = "kept"
     citation = "Somebody. Something. 2026."
     axis = "none"
+    family = "relaxation"
 
 
 class NoYear(Kept):
     """Its citation has no year."""
 
     citation = "Somebody. Something."
+
+
+class Homeless(Kept):
+    """It belongs to no family."""
+
+    family = "others"  # type: ignore[assignment]
 
 
 class Unexplained(Kept):
@@ -119,6 +138,24 @@ class Infinite(Kept):
         return architecture["alpha"].sum() * float("inf")
 
 
+class Spending(Kept):
+    """It looks at a batch after each epoch, and declares nothing."""
+
+    def end_of_epoch(self, search: SearchView) -> Continue:
+        """Count a pass."""
+        search.passes += 1
+        return Continue()
+
+
+class Boasting(Spending):
+    """It declares ten times as many."""
+
+    @classmethod
+    def further_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return ten an epoch."""
+        return 10.0 * length.epochs
+
+
 class Flat(Kept):
     """Its op weights know nothing of alpha when a cell is read."""
 
@@ -134,6 +171,7 @@ class Unseeded(Baseline):
     name = "unseeded"
     citation = "Somebody. Something. 2026."
     axis = "random"
+    family = "multi-trial"
     strategy = "random"
 
     def propose(self) -> Cell:
@@ -145,6 +183,7 @@ SUITE = Conformance()
 
 BROKEN: list[tuple[Callable[..., None], registry.Method, str]] = [
     (SUITE.test_it_says_where_it_comes_from, NoYear, "the citation has a year"),
+    (SUITE.test_it_says_where_it_comes_from, Homeless, "`family` is one of gradient estimator, .*; not 'others'"),
     (SUITE.test_it_says_where_it_comes_from, Fragments, r"each of the departures is a sentence: \['other epochs'\]"),
     (SUITE.test_every_setting_is_explained_and_has_a_default, Unexplained, r"these have none: \['strength'\]"),
     (
@@ -157,6 +196,8 @@ BROKEN: list[tuple[Callable[..., None], registry.Method, str]] = [
     (SUITE.test_it_answers_with_a_cell_and_always_the_same, Restless, "asked twice, it answers with the same cell"),
     (SUITE.test_it_answers_with_a_cell_and_always_the_same, NoCell, "`derive` and `derived_cells` return cells"),
     (SUITE.test_its_cost_is_what_it_declares, Cheap, "1.0 are declared, 2 were counted"),
+    (SUITE.test_its_cost_is_what_it_declares, Spending, "what comes on top: 0 passes are declared, 3 were counted"),
+    (SUITE.test_its_cost_is_what_it_declares, Boasting, "what comes on top: 30 passes are declared, 3 were counted"),
     (SUITE.test_it_moves_alpha_where_it_has_one, Still, "steps of alpha move alpha"),
     (SUITE.test_it_searches_with_finite_numbers, Infinite, "loss and gradient norm are finite"),
     (SUITE.test_every_diagnostic_can_be_measured, Flat, "these are none: .*'hessian_largest'"),

@@ -91,3 +91,8 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     numbers = {"mean": "float64", "sd": "float64", "seeds": "Int64"}
     texts = dict.fromkeys(table.columns.difference([*numbers, "ddof"]), "str")
     return table.fillna({"note": ""}).astype(texts | numbers).assign(ddof=pd.to_numeric(table["ddof"]).astype("Int64"))
+
+
+def published_methods() -> set[str]:
+    """Return the methods of Dartsboard that accuracies were published of, by the name that users type."""
+    return set(read_published()["variant"].dropna())

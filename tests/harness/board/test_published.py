@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from harness.base.errors import UserError
+from harness.board.published import KEY, MEMORY, PUBLISHED_FILE, READ, RECOMPUTED, read_published
 from harness.search import registry
 from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
 from harness.truth.table import REPORT_COLUMNS
-from reports.published.reader import KEY, MEMORY, PUBLISHED_FILE, READ, RECOMPUTED, read_published
 
 TESTS = ["cifar10", "cifar100", "ImageNet16-120"]
 SKIP_NONE_CELL = 2299

@@ -1,1 +1,0 @@
-"""Published accuracies: facts with their origin, and their reader."""
