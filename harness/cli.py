@@ -135,6 +135,32 @@ def variants(as_json: bool) -> None:
     _print(content, as_json)
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def use(file: Path) -> None:
+    """Let params.yaml say what FILE says, such as boards/all-methods.yaml; its other keys stay as they are."""
+    from harness.search import registry
+    from harness.settings import project
+    from harness.settings.protocol import PARAMS_FILE, Board
+    from harness.settings.validation import read_yaml, validate
+
+    present = read_yaml(PARAMS_FILE)
+    if not file.exists():
+        raise UserError(
+            f"{file} is missing, expected a file with keys of {PARAMS_FILE}, such as boards/all-methods.yaml"
+        )
+    changes = read_yaml(file)
+    if not isinstance(present, dict):
+        raise UserError(f"{PARAMS_FILE} is empty or no mapping")
+    if not isinstance(changes, dict) or not changes:
+        raise UserError(f"{file} is empty or no mapping, expected keys of {PARAMS_FILE}, such as variants")
+    board = validate(Board, {**present, **changes}, where=f"{PARAMS_FILE} with {file}")
+    registry.check_board(board)
+    project.set_params(changes)
+    click.echo(f"{PARAMS_FILE} has {', '.join(changes)} of {file}")
+    click.echo(f"{len(board.variants)} searches and {len(board.baselines)} baselines, {len(board.runs)} runs")
+
+
 @main.command("new-variant")
 @click.argument("name")
 def new_variant(name: str) -> None:

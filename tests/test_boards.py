@@ -1,0 +1,106 @@
+"""The lists of methods that come with the project: params.yaml, and boards/ for `dartsboard use`."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.board.costs import passes_a_step
+from harness.cli import main
+from harness.search import registry
+from harness.search.variant import SearchLength, Variant
+from harness.settings.protocol import Board, load_board
+from harness.settings.strategy import FAMILIES
+from harness.settings.validation import read_yaml, validate
+from tests.conftest import ROOT, tiny_params, write_params
+
+ALL_METHODS = ROOT / "boards" / "all-methods.yaml"
+MOST_METHODS = 24
+"""On the board of params.yaml, which is to be there within ten minutes on two cores."""
+QUICK = SearchLength(epochs=30, steps=4, batch_size=64)
+DEAREST = 3.0
+"""Cost of a search on the quick board, in units of DARTS."""
+
+
+def all_methods() -> Board:
+    return validate(Board, {**read_yaml(ROOT / "params.yaml"), **read_yaml(ALL_METHODS)}, where=str(ALL_METHODS))
+
+
+def test_the_board_of_the_project_is_short_and_shows_every_family() -> None:
+    board = load_board(ROOT / "params.yaml")
+    registry.check_board(board)
+    names = [*board.variants, *board.baselines]
+    assert len(names) <= MOST_METHODS
+    assert {registry.method(name).family for name in names} == set(FAMILIES)
+
+
+def test_the_board_of_the_project_states_the_defaults() -> None:
+    board = load_board(ROOT / "params.yaml")
+    for name, given in {**board.variants, **board.baselines}.items():
+        defaults = registry.method(name).Settings()
+        assert registry.settings_of(board, name) == defaults, name
+        assert set(given) == set(type(defaults).model_fields), name
+
+
+def test_the_board_of_all_methods_lacks_none() -> None:
+    board = all_methods()
+    registry.check_board(board)
+    own = {name for name, method in registry.methods().items() if method.__module__.startswith("variants.")}
+    missing = own - {*board.variants, *board.baselines}
+    assert not missing, f"add {sorted(missing)} to {ALL_METHODS}"
+
+
+def test_no_search_of_the_board_of_all_methods_takes_all_its_time() -> None:
+    board = all_methods()
+    costs = {
+        name: passes_a_step(registry.variant(name), registry.settings_of(board, name), QUICK) for name in board.variants
+    }
+    assert {name for name, cost in costs.items() if cost > DEAREST * Variant.passes_per_step} <= {"sdarts-adv"}
+
+
+class TestUse:
+    def test_it_replaces_keys_and_leaves_the_rest(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        original = (ROOT / "params.yaml").read_text()
+        (tmp_path / "params.yaml").write_text(original)
+        result = CliRunner().invoke(main, ["use", str(ALL_METHODS)])
+        assert result.exit_code == 0, result.output
+        found, wanted = load_board(tmp_path / "params.yaml"), all_methods()
+        assert found == wanted
+        assert result.stdout.splitlines()[1] == (
+            f"{len(wanted.variants)} searches and {len(wanted.baselines)} baselines, {len(wanted.runs)} runs"
+        )
+        assert original[original.index("truth:") :] in (tmp_path / "params.yaml").read_text()
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            ("", "other.yaml is empty or no mapping, expected keys of params.yaml, such as variants"),
+            ("a: [", "other.yaml is no YAML: "),
+            ("variantz: {}", "params.yaml with other.yaml: unknown key 'variantz', did you mean 'variants'?"),
+            ("variants: {dart: {}}", "params.yaml, variants: there is no variant 'dart', did you mean 'darts'?"),
+            ("variants: {darts-2nd: {radios: 1}}", "params.yaml, variants.darts-2nd: unknown key 'radios', did you "),
+            (None, "other.yaml is missing, expected a file with keys of params.yaml, such as boards/all-methods.yaml"),
+        ],
+    )
+    def test_a_mistake_is_one_sentence_and_changes_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, sentence: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_params(tmp_path, tiny_params())
+        before = Path("params.yaml").read_bytes()
+        if content is not None:
+            Path("other.yaml").write_text(content)
+        result = CliRunner().invoke(main, ["use", "other.yaml"])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"error: {sentence}")
+        assert result.stderr.count("\n") == 1
+        assert Path("params.yaml").read_bytes() == before
+
+    def test_outside_a_project_it_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        result = CliRunner().invoke(main, ["use", str(ALL_METHODS)])
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "error: params.yaml is missing: run dartsboard in the project's folder\n",
+        )
