@@ -156,7 +156,7 @@ def use(file: Path) -> None:
         raise UserError(f"{file} is empty or no mapping, expected keys of {PARAMS_FILE}, such as variants")
     board = validate(Board, {**present, **changes}, where=f"{PARAMS_FILE} with {file}")
     registry.check_board(board)
-    project.set_params(changes)
+    project.set_params(changes, innermost_in_a_line=True)
     click.echo(f"{PARAMS_FILE} has {', '.join(changes)} of {file}")
     click.echo(f"{len(board.variants)} searches and {len(board.baselines)} baselines, {len(board.runs)} runs")
 

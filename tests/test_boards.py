@@ -15,6 +15,8 @@ from harness.settings.validation import read_yaml, validate
 from tests.conftest import ROOT, tiny_params, write_params
 
 ALL_METHODS = ROOT / "boards" / "all-methods.yaml"
+CHEAPER = {"shapley-nas": {"orders": 3, "images": 64}, "darts-es": {"images": 8}}
+"""What would take most of the time of the quick board with the defaults."""
 MOST_METHODS = 24
 """On the board of params.yaml, which is to be there within ten minutes on two cores."""
 QUICK = SearchLength(epochs=30, steps=4, batch_size=64)
@@ -34,12 +36,12 @@ def test_the_board_of_the_project_is_short_and_shows_every_family() -> None:
     assert {registry.method(name).family for name in names} == set(FAMILIES)
 
 
-def test_the_board_of_the_project_states_the_defaults() -> None:
-    board = load_board(ROOT / "params.yaml")
-    for name, given in {**board.variants, **board.baselines}.items():
-        defaults = registry.method(name).Settings()
-        assert registry.settings_of(board, name) == defaults, name
-        assert set(given) == set(type(defaults).model_fields), name
+def test_boards_state_all_settings_and_they_are_the_defaults() -> None:
+    for board, others in ((load_board(ROOT / "params.yaml"), {}), (all_methods(), CHEAPER)):
+        for name, given in {**board.variants, **board.baselines}.items():
+            wanted = {**registry.method(name).Settings().model_dump(), **others.get(name, {})}
+            assert registry.settings_of(board, name).model_dump() == wanted, name
+            assert set(given) == set(wanted), name
 
 
 def test_the_board_of_all_methods_lacks_none() -> None:

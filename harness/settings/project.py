@@ -15,8 +15,13 @@ from harness.settings.validation import read_yaml
 Lines = list[str]
 
 
-def set_params(changes: dict[str, Any], path: Path = PARAMS_FILE) -> None:
+def set_params(changes: dict[str, Any], path: Path = PARAMS_FILE, innermost_in_a_line: bool = False) -> None:
     """Replace top-level keys of params.yaml; every other line stays as it was written.
+
+    Args:
+        changes: the keys and what they shall hold.
+        path: of params.yaml.
+        innermost_in_a_line: write a mapping that holds no other in one line, such as the settings of a method.
 
     Raises:
         UserError: the file is missing, cannot be written, or is laid out in an unusual way.
@@ -25,7 +30,7 @@ def set_params(changes: dict[str, Any], path: Path = PARAMS_FILE) -> None:
     expected = {**_content(lines), **changes}
     for key, value in changes.items():
         start, end = _section(lines, key)
-        lines[start:end] = _ending_as(lines, _dump({key: value}))
+        lines[start:end] = _ending_as(lines, _dump({key: value}, innermost_in_a_line))
     _write(path, lines, expected)
 
 
