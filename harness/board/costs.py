@@ -4,7 +4,7 @@ Cost depends on fewer things than a result: runs of older code, other seeds and 
 """
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ MEASURED_RUNS = 20
 """Runs of a method that a median is taken over; more would only take longer to read."""
 
 NAMED = 4
-"""Methods that the source of a figure names; of more it tells how many."""
+"""Methods that a sentence names; of more it tells how many."""
 
 PUBLISHED_SECONDS = 10_890
 """A seed of first-order DARTS on this space (Dong and Yang 2020, table 5)."""
@@ -143,12 +143,13 @@ def _scaled(passes: dict[str, float], name: str, others: dict[str, _Measured]) -
     seconds = [found.steps * passes[name] / passes[other] + found.diagnostics for other, found in others.items()]
     runs = sum(found.runs for found in others.values())
     device = next(iter(others.values())).device
-    source = f"scaled by passes a step from {_runs(runs)} of {_first_of(list(others))} on {device}"
+    source = f"scaled by passes a step from {_runs(runs)} of {first_of(list(others))} on {device}"
     memory = max(found.memory_bytes for found in others.values())
     return Cost(statistics.median(seconds), memory, device, source, measured=False)
 
 
-def _first_of(names: list[str]) -> str:
+def first_of(names: Sequence[str]) -> str:
+    """Return the first names of many, and how many more there are."""
     left = len(names) - NAMED
     return ", ".join(names) if left <= 0 else f"{', '.join(names[:NAMED])} and {left} more"
 

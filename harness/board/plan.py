@@ -12,7 +12,7 @@ from harness.base.errors import UserError
 from harness.base.progress import duration
 from harness.board import runner
 from harness.board.calibration import calibrate
-from harness.board.costs import PUBLISHED, Cost, expected_costs, published_rate
+from harness.board.costs import PUBLISHED, Cost, expected_costs, first_of, published_rate
 from harness.records.record import read_record, run_folder
 from harness.search import registry
 from harness.search.baseline import Baseline
@@ -217,7 +217,7 @@ def summary(plan: BoardPlan) -> list[str]:
     if plan.money is not None:
         lines.append(f"{plan.money:,.2f} at {plan.price:g} an hour of a slot, for what is left")
     if plan.unknown:
-        lines.append(f"without {', '.join(plan.unknown)}: nothing is known of them, --measure finds out")
+        lines.append(f"without {first_of(plan.unknown)}: nothing is known of them, --measure finds out")
     if plan.reference:
         lines.append(f"to compare with: {plan.reference}")
     return lines

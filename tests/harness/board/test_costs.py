@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.board import calibration
-from harness.board.costs import PUBLISHED_SECONDS, expected_costs, relative_cost
+from harness.board.costs import PUBLISHED_SECONDS, expected_costs, first_of, relative_cost
 from harness.board.plan import makespan, plan_boards
 from harness.board.runner import run_method
 from harness.board.search_size import same_cost, steps_per_epoch
@@ -116,6 +116,10 @@ def test_the_cost_of_every_method_is_known_before_it_ran(tmp_path: Path, monkeyp
     board = load_board(ROOT / "params.yaml").model_copy(update={"protocol": "nas-bench-201"})
     costs = expected_costs(board, registry.methods(), runs=Path("no-such-folder"))
     assert [name for name, cost in costs.items() if cost is None or not cost.seconds > 0] == []
+
+
+def test_a_sentence_names_a_few_methods_and_counts_the_rest() -> None:
+    assert [first_of("abcd"), first_of("abcdef")] == ["a, b, c, d", "a, b, c, d and 2 more"]
 
 
 def test_relative_costs_are_those_of_the_published_search() -> None:
