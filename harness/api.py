@@ -26,7 +26,7 @@ from harness.networks.supernet import (
     nonzero_operations,
     twice_differentiable,
 )
-from harness.search.baseline import Baseline
+from harness.search.baseline import Baseline, Training
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
 from harness.search.diagnostics import alpha_hessian
 from harness.search.moved_weights import Tangent, Twin
@@ -73,6 +73,7 @@ __all__ = [  # noqa: RUF022 (by topic)
     # Contracts
     "Variant",
     "Baseline",
+    "Training",
     "Settings",
     "Strategy",
     "Family",

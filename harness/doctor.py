@@ -108,11 +108,13 @@ def _unchanged(board: Board, *parts: "Part") -> None:
 
 
 def _truth(board: Board) -> str:
+    from harness.board.runner import check_truth
     from harness.truth.columns import TruthColumns
     from harness.truth.table import TRUTH_FILE, Truth
 
     truth = Truth.read(TRUTH_FILE)
     _unchanged(board, "truth")
+    check_truth(board.baselines)
     lacking = TruthColumns(truth).missing
     about = truth.provenance
     return f"{about.cells:,} cells of {about.name}, from {about.file}" + (

@@ -4,7 +4,7 @@ import inspect
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -350,15 +350,29 @@ def run_method(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda ro
     return run_search(board, name, seed, on_epoch)
 
 
+def check_truth(names: Iterable[str]) -> None:
+    """Check that the truth table has the training lengths that baselines need; what needs one only is not asked.
+
+    Raises:
+        UserError: it has fewer, or there is none; or a package that a baseline needs is not installed.
+    """
+    demanding = [method for method in map(registry.baseline, names) if method.lengths > 1]
+    if demanding:
+        truth = Truth.read(TRUTH_FILE)
+        for method in demanding:
+            baseline.check_lengths(truth, method)
+
+
 def run_baseline(board: Board, name: str, seed: int) -> Record:
     """Run one baseline with one seed on the truth table and write its record.
 
     Raises:
-        UserError: bad settings, missing truth, or another process at the same run.
+        UserError: bad settings, missing truth or one of too few training lengths, or another process at the same run.
     """
     method = registry.baseline(name)
     settings: Any = registry.settings_of(board, name)
     truth = Truth.read(TRUTH_FILE)
+    baseline.check_lengths(truth, method)
     identity = fingerprint(board, name, seed)
     with run_lock(name, seed):
         finished = _finished(name, seed, identity)
@@ -366,7 +380,7 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             return finished
         check_place_of_folder(run_folder(name, seed))
         started = time.perf_counter()
-        signal = baseline.search_signal(truth, settings.signal)
+        signal = baseline.search_signal(truth, settings.signal, every_length=method.lengths > 1)
         rows = baseline.run_baseline(method, settings, seed, signal, board.chosen.operations)
         answer = str(rows["cell"].iloc[-1])
         content = Record(

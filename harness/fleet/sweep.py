@@ -156,6 +156,7 @@ class _Sweep:
 
     def _prepare(self, stale: list[str]) -> tuple["list[Run]", "list[Run]"]:
         """Return the runs that are to be run, and those that have their record already without DVC's knowing."""
+        from harness.board.runner import check_truth
         from harness.board.status import board_status
         from harness.fleet.group import Run
         from harness.search import registry  # imports torch, which the look above does without
@@ -166,6 +167,7 @@ class _Sweep:
                 first = ", ".join(dvc_stages.FIRST)
                 raise UserError(f"the stages {first} have to work before anything else; what DVC says of them is above")
             stale = Background(dvc_stages.stale, "search", "baseline").result()
+        check_truth(self.board.baselines)
         stages = {self.board.stages([run])[0]: Run(*run) for run in self.board.runs}
         names = [name for name in stale if name in stages]
         missing = Background(dvc_stages.restore, *names).result() if names else []

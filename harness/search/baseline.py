@@ -2,12 +2,14 @@
 
 A baseline proposes a cell, is told its score, and proposes the next. The score is the accuracy after a short
 training, as in NAS-Bench-201 (Dong and Yang 2020, section 5): 12-epoch validation where the table has it. Who trains
-a cell sees that training, not the mean of several, and waits for its validation too.
+a cell sees that training, not the mean of several, and waits for its validation too. A baseline may also ask for a
+longer training, where the table has the same accuracy after several lengths.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,14 @@ from harness.truth.training_time import MODEL_EPOCHS, model_evaluation_seconds, 
 
 SignalKind = Literal["trial", "mean"]
 """What an evaluation sees of a cell: one of its trainings, or the mean over them."""
+
+
+class Training(NamedTuple):
+    """A cell to score, and how long to train it for that."""
+
+    cell: Cell
+    epochs: int | None
+    """One of the lengths that `begin` was told."""
 
 
 class Baseline:
@@ -43,12 +53,17 @@ class Baseline:
         "notes say so.",
     )
     """What differs from the benchmark's own search; a method adds its own to these."""
+    lengths: ClassVar[int] = 1
+    """How many training lengths the truth table must have of the accuracy that is searched by."""
+    needs: ClassVar[dict[str, str]] = {}
+    """Packages that Dartsboard does not bring, each with what pip installs for it. Import them inside of methods, so
+    that the baseline is known without them."""
 
     class Settings(BaseSettings):
         """What all baselines share."""
 
         evaluations: int = Field(default=100, ge=1)
-        """Cells trained and scored; about what NAS-Bench-201's budget of 12,000 s bought."""
+        """Trainings, each followed by a validation; about what NAS-Bench-201's budget of 12,000 s bought."""
         seconds: float | None = Field(default=None, gt=0)
         """Budget of simulated training and validation time, which replaces `evaluations`: the training that crosses it
         is the last (NAS-Bench-201: 12,000); null to count evaluations."""
@@ -62,12 +77,20 @@ class Baseline:
         self.operations = operations
         """What an edge chooses from."""
 
-    def propose(self) -> Cell:
-        """Return the cell to score next."""
+    def begin(self, lengths: tuple[int | None, ...]) -> None:
+        """Learn once, before the first proposal, how long a cell may be trained.
+
+        Args:
+            lengths: epochs, the shortest first; as many as the class says in `lengths` or more. None, and then alone,
+                where the table does not state it.
+        """
+
+    def propose(self) -> Cell | Training:
+        """Return the cell to score next; without a length it is trained for the shortest."""
         raise NotImplementedError
 
     def observe(self, cell: Cell, score: float) -> None:
-        """Learn the score of the cell proposed last, in percent."""
+        """Learn the score of the cell proposed last, in percent, after the training that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +103,26 @@ class Signal:
     """Charged for each of them, of the same shape."""
     notes: tuple[str, ...]
     """What a reader must know about both."""
+    epochs: int | None = None
+    """Length of these trainings; None where the table does not state it."""
+    longer: tuple["Signal", ...] = ()
+    """What they may see after longer trainings, the shortest first; these have no longer ones of their own."""
+
+    @property
+    def lengths(self) -> tuple[int | None, ...]:
+        """The lengths of the trainings, epochs, the shortest first."""
+        return tuple(each.epochs for each in (self, *self.longer))
+
+    def after(self, epochs: int | None) -> "Signal":
+        """Return what they see after a training of this length.
+
+        Raises:
+            UserError: there is none.
+        """
+        for each in (self, *self.longer):
+            if each.epochs == epochs:
+                return each
+        raise UserError(f"a training of {epochs} epochs is asked for, expected one of {_listed(self.lengths)}")
 
     @cached_property
     def trials(self) -> NDArray[np.int64]:
@@ -99,18 +142,62 @@ PREFERRED_SIGNALS = (
 )
 
 
-def search_signal(truth: Truth, kind: SignalKind) -> Signal:
+def search_signal(truth: Truth, kind: SignalKind, *, every_length: bool = False) -> Signal:
     """Return the cheapest honest signal that the table offers.
 
     12-epoch validation on CIFAR-10, then its 12-epoch test, then whatever the first column of the table is: then the
     baseline sees a full training, maybe the very accuracy it is judged by, which the notes say. Times that the table
-    lacks are modelled, which they say too.
+    lacks are modelled, which they say too. With `every_length` the same accuracy after longer trainings comes along.
 
     Raises:
         UserError: some cells have no score in that column.
     """
+    shortest, *longer = signal_columns(truth)
+    found = _signal(truth, shortest, kind)
+    if not (every_length and longer):
+        return found
+    further = tuple(_signal(truth, column, kind) for column in longer)
+    notes = [found.notes[0], _longer_note(longer), *found.notes[1:]]
+    for column, signal in zip(longer, further, strict=True):
+        notes += [f"after {column.epochs} epochs {note}" for note in signal.notes[1:] if note not in found.notes]
+    return replace(found, notes=tuple(notes), longer=further)
+
+
+def signal_columns(truth: Truth) -> list[Column]:
+    """Return the column that baselines search by, and those of the same accuracy after longer trainings."""
     present = truth.columns()
-    column = next((column for column in PREFERRED_SIGNALS if column in present), present[0])
+    shortest = next((column for column in PREFERRED_SIGNALS if column in present), present[0])
+    if shortest.epochs is None:
+        return [shortest]
+    longer = [column for column in present if column[:2] == shortest[:2] and (column.epochs or 0) > shortest.epochs]
+    return [shortest, *longer]
+
+
+def check_lengths(truth: Truth, method: type[Baseline]) -> None:
+    """Check that a table has as many training lengths as a method needs.
+
+    Raises:
+        UserError: it has fewer.
+    """
+    columns = signal_columns(truth)
+    if len(columns) < method.lengths:
+        raise UserError(
+            f"{method.name} needs an accuracy after {method.lengths} training lengths, and {truth.provenance.file} has "
+            f"{_listed(map(str, columns))} only: import another table, or take {method.name} out of params.yaml"
+        )
+
+
+def _longer_note(longer: list[Column]) -> str:
+    judged = ", the accuracy that the answer is judged by" if longer[-1].split == "test" else ""
+    columns = _listed(map(str, longer))
+    return f"where it asks for a longer training, searched by {columns}{judged}: paid from its start"
+
+
+def _listed(values: Iterable[object]) -> str:
+    return " and ".join(map(str, values))
+
+
+def _signal(truth: Truth, column: Column, kind: SignalKind) -> Signal:
     rows = truth.trials(np.arange(CELL_COUNT), **column._asdict())
     unknown = CELL_COUNT - rows["cell"].nunique()
     if unknown:
@@ -125,7 +212,8 @@ def search_signal(truth: Truth, kind: SignalKind) -> Signal:
     evaluation, of_evaluation = _charged(rows, "evaluation_seconds", "evaluation times", modelled[1])
     searched = f"searched by the truth table's {column}{_warning(column)}"
     notes = (searched, _seen(kind, single), of_training, of_evaluation)
-    return Signal(_by_trial(rows, rows["accuracy"]), _by_trial(rows, training + evaluation), notes)
+    scores, seconds = _by_trial(rows, rows["accuracy"]), _by_trial(rows, training + evaluation)
+    return Signal(scores, seconds, notes, column.epochs)
 
 
 def _by_trial(rows: pd.DataFrame, values: pd.Series) -> NDArray[np.float64]:
@@ -165,19 +253,26 @@ def run_baseline(
 ) -> pd.DataFrame:
     """Search until the budget is spent; return a row an evaluation, as in epochs.parquet.
 
-    `cell` is the best so far by the signal: the answer at that point. Which trial an evaluation sees is drawn from a
-    stream of its own, so that proposals are the same whatever the table holds of a cell.
+    `cell` is the best so far by the signal, among the cells that were trained longest: the answer at that point. Which
+    trial an evaluation sees is drawn from a stream of its own, so that proposals are the same whatever the table holds
+    of a cell.
+
+    Raises:
+        UserError: the method asks for a training length that the signal has not.
     """
     search = method(settings, stream(seed, f"baseline/{method.name}"), operations)
+    search.begin(signal.lengths)
     trials = stream(seed, f"baseline/{method.name}/trials")
-    best, best_score, cost = "", -np.inf, 0.0
+    best, best_standing, cost = "", (-1, -np.inf), 0.0
     rows: list[dict[str, Any]] = []
     while cost < settings.seconds if settings.seconds is not None else len(rows) < settings.evaluations:
-        cell = search.propose()
-        score, seconds = signal.evaluate(cell, trials)
+        proposed = search.propose()
+        cell, epochs = proposed if isinstance(proposed, Training) else (proposed, signal.epochs)
+        score, seconds = signal.after(epochs).evaluate(cell, trials)
         search.observe(cell, score)
         cost += seconds
-        if score > best_score:
-            best, best_score = str(cell), score
+        standing = signal.lengths.index(epochs), score
+        if standing > best_standing:
+            best, best_standing = str(cell), standing
         rows.append({"epoch": len(rows) + 1, "cell": best, "signal": score, "cost_seconds": cost})
     return pd.DataFrame(rows)

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any, get_args
 
 from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
@@ -86,6 +87,9 @@ def _faults(method: Method) -> Iterator[str]:
     passes = getattr(method, "passes_per_step", 0.0)
     if isinstance(passes, bool) or not isinstance(passes, int | float) or not 0 <= passes < math.inf:
         yield f"has the passes_per_step {quoted(passes)}, expected a number from 0"
+    needs = getattr(method, "needs", {})
+    if not isinstance(needs, dict) or not all(isinstance(text, str) for text in (*needs, *needs.values())):
+        yield f"has the needs {quoted(needs)}, expected a package's name and what pip installs, by texts"
 
 
 def _is_method(value: Any) -> bool:
@@ -120,14 +124,21 @@ def baseline(name: str) -> type[Baseline]:
     """Return one baseline.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: there is none of this name, or a package that it needs is not installed.
     """
     found = method(name)
     if not issubclass(found, Baseline):
         raise UserError(
             f"{quoted(name)} is a search variant: it stands under variants in params.yaml, not under baselines"
         )
+    for package, requirement in lacking(found).items():
+        raise UserError(f"{name} needs the package {package}: pip install '{requirement}'")
     return found
+
+
+def lacking(method: type[Baseline]) -> dict[str, str]:
+    """Return the packages that a method needs and that are not installed, with what pip installs for each."""
+    return {package: requirement for package, requirement in method.needs.items() if find_spec(package) is None}
 
 
 def settings_of(board: Board, name: str) -> Settings:

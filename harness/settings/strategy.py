@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-Strategy = Literal["gradient", "reinforcement learning", "evolution", "random"]
-"""What moves a method's choice of a cell; zeroth-order estimates of a gradient count as gradient."""
+Strategy = Literal["gradient", "reinforcement learning", "evolution", "local search", "model-based", "random"]
+"""What moves a method's choice of a cell. Zeroth-order estimates of a gradient count as gradient; a search that asks a
+model of the scores so far is model-based."""
 
 Family = Literal[
     "gradient estimator",

@@ -5,17 +5,25 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import LogFormatter
 
 from reports.drawing import style
 from reports.figures.accuracy import stretch_axis
 from reports.results import TruthColumn
 
-COLOURS = {"gradient": "#0072b2", "reinforcement learning": "#cc79a7", "evolution": "#009e73", "random": "#e69f00"}
+COLOURS = {
+    "gradient": "#0072b2",
+    "reinforcement learning": "#cc79a7",
+    "evolution": "#009e73",
+    "local search": "#56b4e9",
+    "model-based": "#d55e00",
+    "random": "#e69f00",
+}
 MARKERS = {"search": "o", "baseline": "s"}
 LABEL = 8.0
 """Size of the points' names, points."""
@@ -31,7 +39,7 @@ def frontier(table: pd.DataFrame, cost: str, column: TruthColumn, reference: str
         reference: a variant that is named wherever it lies, beside those on the frontier and the baselines.
         epoch_seconds: unit of the upper axis of the charged cost, seconds.
     """
-    figure, axes = style.sheet(4.9, left=0.62, right=0.25, top=0.8, bottom=0.5)
+    figure, axes = style.sheet(5.1, left=0.62, right=0.25, top=1.0, bottom=0.5)
     axes.grid(True)
     _cost_axis(axes, table[f"{cost}_low"].min(), table[f"{cost}_high"].max())
     values = [*table["truth"], *table["truth_low"]]
@@ -60,7 +68,7 @@ def _training_epochs(axes: Axes, epoch_seconds: float) -> None:
     upper = axes.secondary_xaxis(
         "top", functions=(partial(_scaled, 1 / epoch_seconds), partial(_scaled, epoch_seconds))
     )
-    upper.xaxis.set_major_formatter(FuncFormatter(_plain))
+    _label_plainly(upper.xaxis)
     upper.set_xlabel("the same in epochs of training the average cell on 25,000 images")
 
 
@@ -68,15 +76,25 @@ def _cost_axis(axes: Axes, low: float, high: float) -> None:
     axes.set_xscale("log")
     room = (high / low) ** 0.06
     axes.set_xlim(low / room / 1.3, high * room * 1.3)
-    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    _label_plainly(axes.xaxis)
+
+
+class _Plain(LogFormatter):
+    """Chooses which ticks of a logarithmic axis have a label as its base does, and writes plain numbers."""
+
+    def __call__(self, value: float, position: int | None = None) -> str:
+        if not super().__call__(value, position):
+            return ""
+        return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def _label_plainly(axis: Axis) -> None:
+    axis.set_major_formatter(_Plain())
+    axis.set_minor_formatter(_Plain())  # labels only where there is hardly a power of ten
 
 
 def _scaled(factor: float, values: Any) -> Any:
     return factor * values
-
-
-def _plain(value: float, _: Any = None) -> str:
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def _cost_label(cost: str) -> str:
@@ -110,24 +128,25 @@ def _name_points(axes: Axes, named: pd.DataFrame, cost: str) -> None:
 
 
 def _legend(figure: Figure, table: pd.DataFrame) -> None:
-    handles: list[Line2D | Patch] = [
+    strategies = [
         Line2D([], [], ls="", marker="D", ms=6, color=COLOURS[strategy], label=strategy)
         for strategy in COLOURS
         if strategy in set(table["strategy"])
     ]
-    handles += [
+    kinds = [
         Line2D([], [], ls="", marker=MARKERS[kind], ms=6, mfc="white", mec=style.INK, label=label)
         for kind, label in (("search", "supernet search"), ("baseline", "baseline"))
         if kind in set(table["kind"])
     ]
-    handles += [
+    lines = [
         Line2D([], [], color=style.INK, lw=1.1, label="Pareto frontier (filled points)"),
         Line2D([], [], color=style.FAINT, lw=0.9, ls=(0, (1, 2)), label="median of all cells"),
     ]
-    figure.legend(
-        handles=handles, loc="upper center", ncols=len(handles), columnspacing=1.1, handletextpad=0.4,
-        handlelength=1.6, bbox_to_anchor=(0.5, 1.0), borderaxespad=0.3,
-    )  # fmt: skip
+    for row, handles in enumerate((strategies, kinds + lines)):
+        figure.legend(
+            handles=handles, loc="upper center", ncols=len(handles), columnspacing=1.1, handletextpad=0.4,
+            handlelength=1.6, bbox_to_anchor=(0.5, 1 - row * 0.2 / figure.get_figheight()), borderaxespad=0.3,
+        )  # fmt: skip
 
 
 def anytime(table: pd.DataFrame, curves: pd.DataFrame, cost: str, column: TruthColumn) -> Figure:

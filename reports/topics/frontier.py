@@ -1,4 +1,4 @@
-"""Cost and quality of gradient-based, reinforcement-learning, evolutionary and random search on one axis."""
+"""Cost and quality of all kinds of search, from gradients to random draws, on one axis."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def section(results: Results, board: Board, order: list[str]) -> Section | None:
     notes = baseline_notes(results)
     if notes:
         blocks.append(Text(notes, note=True))
-    return Section("frontier", "Cost and quality: four kinds of search on one axis", "Frontier", blocks)
+    return Section("frontier", "Cost and quality: all kinds of search on one axis", "Frontier", blocks)
 
 
 def _frontier_figures(table: pd.DataFrame, results: Results, board: Board) -> Figures:
@@ -156,5 +156,5 @@ def baseline_notes(results: Results) -> str:
     runs = results.finished[results.finished["kind"] == "baseline"]
     if "notes" not in runs:
         return ""
-    notes = [note for note in runs["notes"].dropna().unique() if note]
+    notes = dict.fromkeys(note for text in runs["notes"].dropna().unique() for note in text.split("; ") if note)
     return f"The baselines {'; '.join(notes)}." if notes else ""

@@ -10,10 +10,19 @@ import pytest
 import torch
 
 from harness.base.errors import UserError
-from harness.board.runner import fingerprint, is_running, run_baseline, run_lock, run_search, start_search
+from harness.board.runner import (
+    check_truth,
+    fingerprint,
+    is_running,
+    run_baseline,
+    run_lock,
+    run_search,
+    start_search,
+)
 from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.records.record import TIMING_COLUMNS, read_record, read_table, run_folder
 from harness.settings.protocol import load_board
+from harness.truth.table import TRUTH_FILE, Truth, write_truth
 from tests.conftest import ROOT, tiny_params, write_params
 from variants.darts import Darts
 
@@ -193,6 +202,33 @@ def test_a_baseline_records_the_best_cell_it_saw_and_what_it_saw(project: Path) 
     assert record.notes[0].startswith("searched by the truth table's cifar10 test (training length not stated)")
     assert record.truth == "analog-nasbench"
     assert run_baseline(load_board(), "random-search", 1).cell != record.cell
+
+
+TOO_FEW = "successive-halving needs an accuracy after 2 training lengths, and data.anb has cifar10 test (training"
+
+
+def test_a_baseline_is_refused_where_the_table_has_too_few_training_lengths(project: Path) -> None:
+    board = load_board()
+    for refused in (
+        lambda: run_baseline(board, "successive-halving", 0),
+        lambda: check_truth(["random-search", "successive-halving"]),
+    ):
+        with pytest.raises(UserError) as caught:
+            refused()
+        assert TOO_FEW in str(caught.value)
+    assert not (project / "runs").exists()
+    (project / TRUTH_FILE).unlink()
+    check_truth(["random-search"])  # what needs one length only asks for no table before its time
+
+
+def test_a_baseline_sees_every_length_that_it_asks_for(project: Path) -> None:
+    truth = Truth.read(TRUTH_FILE)
+    parts = [truth.frame.assign(data_set="cifar10-valid", split="valid", epochs=epochs) for epochs in (12, 200)]
+    write_truth(Truth(pd.concat(parts), truth.provenance))
+    record = run_baseline(load_board(), "successive-halving", 0)
+    assert record.notes[1].startswith("where it asks for a longer training, searched by cifar10-valid valid (200")
+    paid = read_table(run_folder("successive-halving", 0), "epochs")["cost_seconds"].diff().dropna()
+    assert paid.gt(400).sum() == 24  # of 100 trainings, in brackets of nine short and three long ones
 
 
 def test_the_record_keeps_the_cells_of_every_rule_and_the_draws(project: Path) -> None:

@@ -295,6 +295,11 @@ class TestSeeds:
         assert "unknown key 'radius'" in text
 
 
+def test_a_baseline_that_the_table_cannot_serve_is_refused_before_any_process_begins(project: Path) -> None:
+    with pytest.raises(UserError, match="successive-halving needs an accuracy after 2 training lengths"):
+        group.check(load_board(), [Run("darts", 0), Run("successive-halving", 0)])
+
+
 def test_an_exit_status_without_a_record_is_told() -> None:
     assert group.cause_of_death(3).startswith("its process ended with status 3")
     assert "SIGSEGV" in group.cause_of_death(-signal.SIGSEGV)

@@ -10,10 +10,12 @@ from click.testing import CliRunner
 from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 
+from harness.base.errors import UserError
 from harness.board.runner import run_method
 from harness.cli import main
 from harness.fleet import dvc_stages
 from harness.fleet.forks import warm_up
+from harness.fleet.sweep import Placement, _Sweep
 from harness.records.record import run_folder
 from harness.settings.protocol import load_board
 from tests.conftest import tiny_params, write_params
@@ -34,6 +36,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mishap: None) -> Pat
 
 def written() -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in Path("runs").rglob("record.json")}
+
+
+def test_a_board_that_the_table_cannot_serve_is_refused_before_the_first_run(project: Path) -> None:
+    write_params(project, tiny_params(baselines={"successive-halving": {}}))
+    with pytest.raises(UserError, match="successive-halving needs an accuracy after 2 training lengths"):
+        _Sweep(Placement(), 0)._prepare([])
+    assert not Path("runs").exists()
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import ClassVar
 
@@ -6,12 +7,12 @@ import pandas as pd
 import pytest
 
 from harness.base.errors import UserError
-from harness.search.baseline import Signal, run_baseline, search_signal
+from harness.search.baseline import Signal, Training, check_lengths, run_baseline, search_signal, signal_columns
 from harness.settings.protocol import AccuracyColumn, TruthSettings
 from harness.space.cell import CELL_COUNT, Cell, all_cells
 from harness.truth.nats_bench import import_nats_bench
 from harness.truth.sources import import_truth
-from harness.truth.table import TRUTH_FILE, Truth
+from harness.truth.table import TRUTH_FILE, Provenance, Truth
 from harness.truth.training_time import model_evaluation_seconds, model_seconds
 from variants.random_search import RandomSearch
 from variants.regularized_evolution import RegularizedEvolution
@@ -55,6 +56,20 @@ def table(tmp_path: Path, *columns: tuple[str, str, int | None]) -> Truth:
     }
     settings = TruthSettings(source="table", path=str(tmp_path / "table.csv"), cell_column="index", columns=mapping)
     return import_truth(settings, tmp_path / "truth.parquet")
+
+
+def means(*columns: tuple[str, str, int]) -> Truth:
+    """As `table`, without an import."""
+    parts = [
+        pd.DataFrame({"cell": EVERY_CELL, "accuracy": 10.0 + number + EVERY_CELL % 50}).assign(
+            **dict(zip(("data_set", "split", "epochs"), column, strict=True))
+        )
+        for number, column in enumerate(columns)
+    ]
+    unknown = dict.fromkeys(("training_seed", "loss", "seconds", "latency"), np.nan)
+    frame = pd.concat(parts).assign(**unknown, parameters=1, flops=1)
+    about = Provenance(source="table", file="table.csv", sha256="", importer_version=1, cells=CELL_COUNT)
+    return Truth(frame, about)
 
 
 class TestBudget:
@@ -126,6 +141,99 @@ class TestTrials:
         rows = run_baseline(RegularizedEvolution, RegularizedEvolution.Settings(), 0, given)
         answers = mean[[Cell.from_string(cell).index for cell in rows["cell"]]]
         assert (rows["signal"].cummax() - answers).tail(50).tolist() == pytest.approx([5.0] * 50)
+
+
+class Climber(RandomSearch):
+    """Random search that asks for lengths in turn."""
+
+    name = "climber"
+    lengths = 2
+
+    def begin(self, lengths: tuple[int | None, ...]) -> None:
+        self.turns = itertools.cycle(lengths)
+
+    def propose(self) -> Cell | Training:  # type: ignore[override]
+        return Training(super().propose(), next(self.turns))
+
+
+class TestLengths:
+    LONG = ("cifar10-valid", "valid", 200)
+
+    def several(self) -> Signal:
+        """Scores between 10 and 90 after 12 epochs, between 0 and 10 after 200."""
+        longer = Signal(signal().scores[:, ::-1] / 10, np.full((1, CELL_COUNT), 1600.0), (), 200)
+        return Signal(signal().scores, signal().seconds, (), 12, (longer,))
+
+    def test_a_proposal_may_ask_for_a_longer_training_and_pays_for_it(self) -> None:
+        given = self.several()
+        rows = run_baseline(Climber, Climber.Settings(evaluations=6), 0, given)
+        assert rows["cost_seconds"].diff().fillna(100).tolist() == [100.0, 1600.0] * 3
+        short, long = rows["signal"].iloc[::2], rows["signal"].iloc[1::2]
+        assert np.isin(short, given.scores).all()
+        assert np.isin(long, given.longer[0].scores).all()
+
+    def test_without_a_length_it_is_the_shortest(self) -> None:
+        settings = RandomSearch.Settings(evaluations=20)
+        pd.testing.assert_frame_equal(
+            run_baseline(RandomSearch, settings, 0, self.several()), run_baseline(RandomSearch, settings, 0, signal())
+        )
+
+    def test_what_was_trained_longer_is_the_better_answer(self) -> None:
+        given = self.several()
+        rows = run_baseline(Climber, Climber.Settings(evaluations=20), 0, given)
+        long = given.longer[0].scores[0, [Cell.from_string(cell).index for cell in rows["cell"].iloc[1:]]]
+        assert long.tolist() == rows["signal"].where(rows["signal"] < 10).cummax().ffill().iloc[1:].tolist()
+
+    def test_a_length_that_there_is_not_is_one_sentence(self) -> None:
+        class Endless(RandomSearch):
+            name = "endless"
+
+            def propose(self) -> Cell | Training:  # type: ignore[override]
+                return Training(super().propose(), 1000)
+
+        with pytest.raises(UserError, match="a training of 1000 epochs is asked for, expected one of 12 and 200"):
+            run_baseline(Endless, Endless.Settings(), 0, self.several())
+
+    def test_the_longer_columns_of_the_same_accuracy_come_along(self) -> None:
+        others = [("cifar10-valid", "test", 200), ("cifar100", "valid", 200), ("cifar10", "test", 12)]
+        truth = means(*others, SHORT, self.LONG)
+        assert [tuple(column) for column in signal_columns(truth)] == [SHORT, self.LONG]
+        found = search_signal(truth, "trial", every_length=True)
+        assert found.lengths == (12, 200)
+        for signal_at, (data_set, split, epochs) in zip((found, *found.longer), (SHORT, self.LONG), strict=True):
+            expected = truth.accuracy(EVERY_CELL, data_set=data_set, split=split, epochs=epochs)
+            assert np.array_equal(signal_at.scores, expected[None])
+            seconds = model_seconds(data_set, epochs) + model_evaluation_seconds(data_set, split)
+            assert np.array_equal(signal_at.seconds, seconds[None])
+        assert found.notes[0] == "searched by the truth table's cifar10-valid valid (12 epochs)"
+        assert found.notes[1] == (
+            "where it asks for a longer training, searched by cifar10-valid valid (200 epochs): paid from its start"
+        )
+        assert search_signal(truth, "trial").longer == ()
+        assert (found.notes[0], *found.notes[2:]) == search_signal(truth, "trial").notes
+
+    def test_notes_on_the_longer_trainings_name_their_length(self) -> None:
+        truth = means(SHORT, self.LONG)
+        seconds = np.where(truth.frame["epochs"] == 12, 5.0, np.nan)
+        timed = Truth(truth.frame.assign(seconds=seconds, evaluation_seconds=1.0), truth.provenance)
+        notes = search_signal(timed, "trial", every_length=True).notes
+        modelled = "training times modelled from the counts of operations, the table has none"
+        assert f"after 200 epochs {modelled}" in notes
+        assert "charged the table's training times" in notes
+
+    def test_the_accuracy_that_it_is_judged_by_is_called_so(self) -> None:
+        truth = means(("cifar10", "test", 12), ("cifar10", "test", 200))
+        notes = search_signal(truth, "trial", every_length=True).notes
+        assert "the accuracy that the answer is judged by" in notes[1]
+
+    def test_a_table_of_too_few_lengths_is_one_sentence(self) -> None:
+        check_lengths(means(SHORT, self.LONG), Climber)
+        with pytest.raises(UserError) as caught:
+            check_lengths(means(SHORT, ("cifar10", "test", 200)), Climber)
+        assert str(caught.value) == (
+            "climber needs an accuracy after 2 training lengths, and table.csv has cifar10-valid valid (12 epochs) "
+            "only: import another table, or take climber out of params.yaml"
+        )
 
 
 class Recorder(RandomSearch):

@@ -19,6 +19,7 @@ class Elsewhere(Variant):
     axis = "none"
     family = "relaxation"
 """
+BASELINE = METHOD.replace("Variant", "Baseline") + "    strategy = 'random'\n"
 BAD = {
     "raises over several lines": "raise RuntimeError('a\\nb\\x1b[31m\\u202e')",
     "ends the program": "import sys\nsys.exit(0)",
@@ -39,6 +40,8 @@ BAD = {
     "has settings that are none": METHOD + "    Settings = dict\n",
     "has passes that are no number": METHOD + "    passes_per_step = 'two'\n",
     "has passes without end": METHOD + "    passes_per_step = float('inf')\n",
+    "has needs that are none": BASELINE + "    needs = ['optuna']\n",
+    "has needs without what to install": BASELINE + "    needs = {'optuna': None}\n",
     "is interrupted": "raise KeyboardInterrupt",
     "raises no Exception": "class Odd(BaseException): pass\nraise Odd('a\\nb')",
     "raises what ends the program": "class Odd(Exception):\n    def __str__(self): raise SystemExit(0)\nraise Odd",

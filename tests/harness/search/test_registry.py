@@ -47,6 +47,19 @@ def test_a_tournament_may_be_larger_than_the_population_that_it_is_drawn_from() 
     registry.check_board(board(baselines={"regularized-evolution": {"population": 2, "tournament": 9}}))
 
 
+def test_a_package_that_a_baseline_needs_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = registry.baseline("random-search")
+    monkeypatch.setattr(method, "needs", {"no_such_package": "dartsboard[nothing]"})
+    with pytest.raises(UserError) as caught:
+        registry.check_board(board())
+    assert str(caught.value) == (
+        "params.yaml, baselines: random-search needs the package no_such_package: pip install 'dartsboard[nothing]'"
+    )
+    assert registry.method("random-search") is method  # a report names it nevertheless
+    monkeypatch.setattr(method, "needs", {"numpy": "numpy"})
+    registry.check_board(board())
+
+
 def test_settings_of_a_silent_board_are_the_defaults() -> None:
     settings = registry.settings_of(board(variants={"darts-2nd": {}}), "darts-2nd")
     assert settings.model_dump() == {"radius": 0.01}

@@ -1,7 +1,7 @@
 """Methods that break the contract in one way each: the failure names what the contract wants."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -179,6 +179,13 @@ class Unseeded(Baseline):
         return random_cell(np.random.default_rng())
 
 
+class Dependent(Baseline):
+    """It needs what is not installed."""
+
+    name = "dependent"
+    needs: ClassVar[dict[str, str]] = {"no_such_package": "something"}
+
+
 SUITE = Conformance()
 
 BROKEN: list[tuple[Callable[..., None], registry.Method, str]] = [
@@ -217,6 +224,18 @@ VARIANT_TESTS = {check.__func__ for check, method, _ in BROKEN if issubclass(met
 @pytest.mark.parametrize("check", sorted(VARIANT_TESTS, key=lambda one: str(one.__name__)))
 def test_the_kept_method_keeps_each_of_them(check: Callable[..., None]) -> None:
     check(SUITE, Kept)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        SUITE.test_it_is_its_seeds_search_whatever_the_global_streams_say,
+        SUITE.test_it_proposes_cells_and_answers_with_the_best_it_saw,
+    ],
+)
+def test_what_needs_a_package_that_is_not_installed_is_skipped(check: Callable[..., None]) -> None:
+    with pytest.raises(pytest.skip.Exception, match=r"^dependent needs the package no_such_package: "):
+        check(Dependent)
 
 
 def test_a_package_without_methods_is_told_how_to_register_one() -> None:

@@ -152,6 +152,8 @@ def test_the_notes_of_the_baselines_are_repeated_once(simulated) -> None:
     assert frontier.baseline_notes(results) == ""
     noted = replace(results, runs=results.runs.assign(notes="searched by x; charged the table's training times"))
     assert frontier.baseline_notes(noted) == "The baselines searched by x; charged the table's training times."
+    noted.runs.loc[noted.runs["variant"] == "reinforce", "notes"] = "searched by x; where it asks, by y"
+    assert frontier.baseline_notes(noted).count("searched by x") == 1
 
 
 def test_figures_name_the_frontier_and_the_reference(built) -> None:
