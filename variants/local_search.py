@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from harness.api import CELL_COUNT, OPERATIONS, Baseline, Cell, random_cell
+from harness.api import EDGES, OPERATIONS, Baseline, Cell, random_cell
 
 
 class LocalSearch(Baseline):
@@ -17,6 +17,7 @@ class LocalSearch(Baseline):
         "arXiv 2005.02960."
     )
     axis = "multi-trial, hill climbing"
+    family = "multi-trial"
     strategy = "local search"
     departures = (
         *Baseline.departures,
@@ -33,8 +34,8 @@ class LocalSearch(Baseline):
         """Which of the 24 neighbours are scored before a step: all, for a step to the best; or one after the other in
         random order until one is better than the present cell, for a step there."""
 
-    def __init__(self, settings: Any, random: np.random.Generator):
-        super().__init__(settings, random)
+    def __init__(self, settings: Any, random: np.random.Generator, operations: tuple[str, ...] = OPERATIONS):
+        super().__init__(settings, random, operations)
         self.scores: dict[Cell, float] = {}
         self.centre: Cell | None = None
         """Where the search stands; None before the first proposal."""
@@ -47,7 +48,7 @@ class LocalSearch(Baseline):
     def climb(self) -> list[Cell]:
         """Take the steps that known scores decide; return what may be scored before the next, nothing at an optimum."""
         while self.centre is not None:
-            around = neighbours(self.centre)
+            around = neighbours(self.centre, self.operations)
             unknown = [cell for cell in around if cell not in self.scores]
             better = [cell for cell in around if self.scores.get(cell, -np.inf) > self.scores[self.centre]]
             if not better or (unknown and self.settings.neighbours == "all"):
@@ -57,11 +58,11 @@ class LocalSearch(Baseline):
 
     def begin_anew(self) -> Cell:
         """Stand at a uniform draw from the cells without a score; once all have one, all scores are forgotten."""
-        if len(self.scores) == CELL_COUNT:
+        if len(self.scores) == len(self.operations) ** len(EDGES):
             self.scores.clear()
-        self.centre = random_cell(self.random)
+        self.centre = random_cell(self.random, self.operations)
         while self.centre in self.scores:
-            self.centre = random_cell(self.random)
+            self.centre = random_cell(self.random, self.operations)
         return self.centre
 
     def observe(self, cell: Cell, score: float) -> None:
@@ -69,11 +70,11 @@ class LocalSearch(Baseline):
         self.scores[cell] = score
 
 
-def neighbours(cell: Cell) -> list[Cell]:
-    """Return the 24 cells that have another operation on one edge."""
+def neighbours(cell: Cell, operations: tuple[str, ...] = OPERATIONS) -> list[Cell]:
+    """Return the cells, 24 with five operations, that have another operation on one edge."""
     found = []
     for edge, own in enumerate(cell.operations):
-        for operation in OPERATIONS:
+        for operation in operations:
             if operation != own:
                 found.append(Cell((*cell.operations[:edge], operation, *cell.operations[edge + 1 :])))
     return found

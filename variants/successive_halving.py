@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from harness.api import Baseline, Cell, Training, random_cell
+from harness.api import OPERATIONS, Baseline, Cell, Training, random_cell
 
 
 class SuccessiveHalving(Baseline):
@@ -22,6 +22,7 @@ class SuccessiveHalving(Baseline):
         "Hutter. BOHB. ICML 2018, arXiv 1807.01774."
     )
     axis = "multi-trial, several training lengths"
+    family = "multi-trial"
     strategy = "random"
     departures = (
         *Baseline.departures,
@@ -48,8 +49,8 @@ class SuccessiveHalving(Baseline):
                 raise ValueError(f"cells: expected at least eta, {self.eta}, so that one of them is trained longer")
             return self
 
-    def __init__(self, settings: Any, random: np.random.Generator):
-        super().__init__(settings, random)
+    def __init__(self, settings: Any, random: np.random.Generator, operations: tuple[str, ...] = OPERATIONS):
+        super().__init__(settings, random, operations)
         self.rungs: tuple[int | None, ...] = ()
         self.rung = -1
         self.waiting: deque[Cell] = deque()
@@ -74,7 +75,7 @@ class SuccessiveHalving(Baseline):
             self.waiting.extend(cell for _, cell in best)
             self.rung += 1
         else:
-            self.waiting.extend(random_cell(self.random) for _ in range(self.settings.cells))
+            self.waiting.extend(random_cell(self.random, self.operations) for _ in range(self.settings.cells))
             self.rung = 0
         self.scored = []
 

@@ -22,6 +22,7 @@ class Tpe(Baseline):
         "arXiv 1907.10902."
     )
     axis = "multi-trial, density model"
+    family = "multi-trial"
     strategy = "model-based"
     departures = (
         *Baseline.departures,
@@ -40,8 +41,8 @@ class Tpe(Baseline):
         candidates: int = Field(default=24, ge=1, le=10_000)
         """Draws from l for each edge, of which the one with the largest l / g is taken."""
 
-    def __init__(self, settings: Any, random: np.random.Generator):
-        super().__init__(settings, random)
+    def __init__(self, settings: Any, random: np.random.Generator, operations: tuple[str, ...] = OPERATIONS):
+        super().__init__(settings, random, operations)
         import optuna  # here, since it takes a second, and the method is known without it
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -49,7 +50,7 @@ class Tpe(Baseline):
             n_startup_trials=settings.startup, n_ei_candidates=settings.candidates, seed=int(random.integers(2**32))
         )
         self.study = optuna.create_study(direction="maximize", sampler=sampler)
-        self.edges = {name: optuna.distributions.CategoricalDistribution(OPERATIONS) for name in EDGE_NAMES}
+        self.edges = {name: optuna.distributions.CategoricalDistribution(operations) for name in EDGE_NAMES}
 
     def propose(self) -> Cell:
         """Return what the sampler suggests."""
