@@ -48,9 +48,9 @@ def test_types(published):
 
 
 def test_counts(published):
-    assert len(published) == 263
-    assert published["method"].nunique() == 49
-    assert published["verified"].value_counts().to_dict() == {READ: 187, MEMORY: 67, RECOMPUTED: 9}
+    assert len(published) == 269
+    assert published["method"].nunique() == 50
+    assert published["verified"].value_counts().to_dict() == {READ: 190, MEMORY: 67, RECOMPUTED: 12}
     # A method has six columns at most in a protocol, and no row twice.
     assert published.groupby(["method", "protocol"]).size().max() == 6
     assert not published.duplicated(KEY).any()
@@ -100,6 +100,13 @@ def test_landmarks_are_the_truth_of_their_cells(published, truth):
     assert means_of(published, "RF-DARTS")[0] == round(truth.loc[RESIDUAL.index, "cifar10"], 2)
     assert means_of(published, "DARTS, second order (b)")[1:] == truth.loc[SKIP_NONE_CELL].round(2).tolist()[1:]
     all_conv3 = truth.loc[ALL_CONV3.index].round(2)
+    logged = means_of(published, "DARTS-PT", "run logs of Zero-Cost-PT authors")
+    assert logged == truth.loc[13176].round(2).tolist()
+    assert means_of(published, "DARTS-PT, one run") == truth.loc[8986].round(2).tolist()
+    proposed = truth.loc[[5204, 9930, 81, 4244]]
+    assert means_of(published, "Zero-Cost-PT, one proposal") == proposed.mean().round(2).tolist()
+    deviations = rows_of(published, "Zero-Cost-PT, one proposal").set_index("data_set")["sd"].reindex(TESTS)
+    assert deviations.tolist() == proposed.std(ddof=0).round(2).tolist()
     enas = means_of(published, "ENAS", "NATS-Bench, search on each data set")
     assert (enas[0], enas[2]) == (all_conv3["cifar10"], all_conv3["ImageNet16-120"])
 
