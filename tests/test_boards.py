@@ -48,6 +48,8 @@ def test_the_board_of_all_methods_lacks_none() -> None:
     board = all_methods()
     registry.check_board(board)
     own = {name for name, method in registry.methods().items() if method.__module__.startswith("variants.")}
+    # The embedded table of the quick board has one training length.
+    own -= {name for name in own if getattr(registry.method(name), "lengths", 1) > 1}
     missing = own - {*board.variants, *board.baselines}
     assert not missing, f"add {sorted(missing)} to {ALL_METHODS}"
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.api import (
     EDGES,
     NONE,
+    OPERATIONS,
     Architecture,
     Batch,
     Continue,
