@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.base.files import whole_folder
+from harness.base.errors import UserError, in_one_line
+from harness.base.files import read_text, whole_folder
 from harness.base.parquet import read_parquet, write_parquet
 from harness.records.environment import git_revision, processor_name
 from harness.records.record import (
@@ -239,3 +240,21 @@ def read_results(folder: Path, name: str) -> pd.DataFrame:
         UserError: it is missing or damaged.
     """
     return read_parquet(folder / f"{name}.parquet", again=": make it with `dvc repro lookup`")
+
+
+def read_truth_description(folder: Path) -> dict[str, Any]:
+    """Read what results/ says of the table of true accuracies.
+
+    Raises:
+        UserError: truth.json is missing or damaged.
+    """
+    path = folder / "truth.json"
+    try:
+        content = json.loads(read_text(path))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: make it with `dvc repro lookup`") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({in_one_line(error)}): make it with `dvc repro lookup`") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: expected an object; make it with `dvc repro lookup`")
+    return content

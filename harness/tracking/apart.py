@@ -25,7 +25,7 @@ from harness.tracking.summary import OnStep, Step, SyncSummary
 Result = TypeVar("Result")
 
 STEP_SECONDS = 30
-"""The longest time for a step: to open the store, or to mirror one run."""
+"""The longest time for a step: to open the store, to mirror one run, or to write the saved views."""
 
 LIST_SECONDS = 60
 """The time to list all runs of the experiment, those of other boards too."""
@@ -83,22 +83,31 @@ def check_store(board: Board) -> str:
 
 
 def _mirror(board: Board, on_step: OnStep) -> SyncSummary:
-    from harness.board.lookup import RESULTS, read_results
+    from harness.board.lookup import RESULTS, read_results, read_truth_description
     from harness.board.status import searches_in_progress
     from harness.tracking.mirror import sync
+    from harness.tracking.origin import truth_table
     from harness.untrusted.memory_limit import memory_limited
 
-    epochs = runs = None
+    epochs = runs = table = None
     lacking = ""
     if Path(RESULTS).exists():
         try:
             epochs, runs = read_results(RESULTS, "epochs"), read_results(RESULTS, "runs")
+            table = truth_table(read_truth_description(RESULTS))
         except UserError as error:  # a look-up that was interrupted leaves some of its tables or none
-            epochs = runs = None
+            epochs = runs = table = None
             lacking = f"without truth, for {masked(str(error))}"
     progress = searches_in_progress()
     with memory_limited(0):
-        summary = sync(board, truth_rows=epochs, final_truth_rows=runs, in_progress=progress, on_step=on_step)
+        summary = sync(
+            board,
+            truth_rows=epochs,
+            final_truth_rows=runs,
+            truth_table=table,
+            in_progress=progress,
+            on_step=on_step,
+        )
     summary.remark(lacking)
     return summary
 
@@ -170,7 +179,8 @@ class _Watched(Generic[Result]):
         self.so_far = told.so_far or self.so_far
         if self._store.database is None:  # a file waits for nobody but other processes of the user's
             run = RUN_SECONDS + told.step.points / POINTS_A_SECOND
-            seconds = {"open": STEP_SECONDS, "list": LIST_SECONDS, "run": run}[told.step.kind]
+            limits = {"open": STEP_SECONDS, "list": LIST_SECONDS, "run": run, "views": STEP_SECONDS}
+            seconds = limits[told.step.kind]
             # What quick steps have left is for slow ones, up to a limit.
             self._deadline = min(self._deadline + seconds, time.monotonic() + max(STEP_SECONDS, seconds))
 
@@ -186,7 +196,7 @@ def _work(channel: Connection, function: Callable[[Board, OnStep], object], boar
 
     def on_step(summary: SyncSummary, step: Step) -> None:
         nonlocal told
-        in_full = time.monotonic() > told + SUMMARY_SECONDS
+        in_full = step.kind == "views" or time.monotonic() > told + SUMMARY_SECONDS  # by then all runs are there
         if in_full:
             told = time.monotonic()
         channel.send(_Told(step, summary if in_full else None))

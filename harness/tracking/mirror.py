@@ -14,16 +14,19 @@ from harness.records.record import RUNS, read_record, run_folder
 from harness.settings.protocol import Board
 from harness.tracking.board_key import board_key
 from harness.tracking.database import put_aside_if_damaged
+from harness.tracking.origin import REPORT, Input
 from harness.tracking.runs import Mirror
+from harness.tracking.saved_views import save_views
 from harness.tracking.server import one_line
 from harness.tracking.shown_run import (
     COMPLETE_TAG,
     MirroredRun,
+    Surroundings,
     mirror_of_progress,
     mirror_of_record,
     record_digest,
 )
-from harness.tracking.store import exclusive, find_store, load_mlflow, open_experiment
+from harness.tracking.store import Store, exclusive, find_store, load_mlflow, open_experiment
 from harness.tracking.summary import OnStep, Step, SyncSummary, nobody, run_key
 
 
@@ -32,6 +35,7 @@ def sync(
     runs_root: Path = RUNS,
     truth_rows: pd.DataFrame | None = None,
     final_truth_rows: pd.DataFrame | None = None,
+    truth_table: Input | None = None,
     in_progress: Iterable[InProgress] = (),
     project: Path = Path(),
     on_step: OnStep = nobody,
@@ -44,6 +48,7 @@ def sync(
         truth_rows: the looked-up epochs: variant, seed, epoch and columns `truth/<data set>/<split>`; null if nobody
             knows: then what MLflow holds of them stays.
         final_truth_rows: the looked-up runs: variant, seed and the same columns for the derived cell.
+        truth_table: what they were looked up in.
         in_progress: all searches that have no record yet: what else MLflow takes for running has died.
         project: the folder of params.yaml, which holds the default store.
         on_step: told before each step. A server can keep a step from ending: `harness.tracking.apart` watches.
@@ -58,7 +63,8 @@ def sync(
     if not board.tracking.uri and os.environ.get("MLFLOW_TRACKING_URI"):
         summary.remark("MLFLOW_TRACKING_URI counts for nothing here: set tracking.uri in params.yaml")
     progress = {run_key(search.variant, search.seed): search for search in in_progress}
-    records = _Records(board, runs_root, _rows_by_run(truth_rows), _rows_by_run(final_truth_rows), progress)
+    truth, final_truth = _rows_by_run(truth_rows), _rows_by_run(final_truth_rows)
+    records = _Records(board, runs_root, truth, final_truth, truth_table, progress, _report(store))
     try:
         load_mlflow()
         with exclusive(store):
@@ -66,9 +72,12 @@ def sync(
             store.check_reachable()
             if store.database is not None:
                 summary.remark(put_aside_if_damaged(store.database, store.is_own))
-            client, summary.experiment_id = open_experiment(store, board.tracking.experiment)
-            mirror = Mirror(client, summary.experiment_id, store, board_key(project), truth_rows is not None)
+            client, experiment = open_experiment(store, board.tracking.experiment)
+            summary.experiment_id = experiment.id
+            mirror = Mirror(client, experiment.id, store, board_key(project), truth_rows is not None)
             _mirror_board(records, mirror, summary, on_step)
+            on_step(summary, Step("views"))
+            summary.remark(save_views(client, experiment))
     except UserError as error:
         summary.message = masked(str(error))
     except MemoryError:
@@ -90,7 +99,9 @@ class _Records:
     runs_root: Path
     truth: dict[str, pd.DataFrame]
     final_truth: dict[str, pd.DataFrame]
+    truth_table: Input | None
     progress: dict[str, InProgress]
+    report: str
 
     def wanted(self, variant: str, seed: int, complete: set[str]) -> MirroredRun | str | None:
         """Return the mirror of one run; its digest alone if that is among the complete ones; null without a run."""
@@ -101,10 +112,10 @@ class _Records:
             return mirror_of_progress(search, self.board)
         if record is None:
             return None
-        truth = self.truth.get(key, pd.DataFrame())
-        final_truth = self.final_truth.get(key, pd.DataFrame())
-        digest = record_digest(folder, truth, final_truth)
-        return digest if digest in complete else mirror_of_record(folder, record, truth, final_truth, digest)
+        truth, final_truth = (rows.get(key, pd.DataFrame()) for rows in (self.truth, self.final_truth))
+        around = Surroundings(truth, final_truth, self.truth_table, self.report)
+        digest = record_digest(folder, around)
+        return digest if digest in complete else mirror_of_record(folder, record, around, digest)
 
 
 def _rows_by_run(rows: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
@@ -112,6 +123,11 @@ def _rows_by_run(rows: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
         return {}
     keys = [run_key(variant, seed) for variant, seed in zip(rows["variant"], rows["seed"], strict=True)]
     return {str(key): part for key, part in rows.groupby(pd.Series(keys, index=rows.index))}
+
+
+def _report(store: Store) -> str:
+    # On a server nobody knows this machine's folders.
+    return str(REPORT) if store.database is None else (store.project / REPORT).as_uri()
 
 
 # Bringing it there
@@ -146,6 +162,8 @@ def _mirror_board(records: _Records, mirror: Mirror, summary: SyncSummary, on_st
             "no files were mirrored: the server keeps them in a folder, not behind its address; start it with "
             "--serve-artifacts and another experiment"
         )
+    if not mirror.takes_inputs:
+        summary.remark("no data sets were noted beside the runs: the server is too old for them")
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         summary.message = problems[0] + more

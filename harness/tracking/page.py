@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from harness.base.errors import UserError, quoted
 from harness.settings.protocol import Board
+from harness.tracking.saved_views import links
 from harness.tracking.store import MLFLOW_SETTINGS, check_usable, find_store
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -42,6 +43,8 @@ class Page:
     port: int
     told: tuple[str, ...]
     """What whoever starts it should read."""
+    links: dict[str, str]
+    """The address of each saved view, by its name."""
 
 
 def find_page(board: Board, host: str = "127.0.0.1", port: int = 5000, project: Path = Path()) -> Page:
@@ -54,7 +57,7 @@ def find_page(board: Board, host: str = "127.0.0.1", port: int = 5000, project: 
     if store.is_server:
         raise UserError(f"tracking.uri is a server already: open {store.shown} in a browser")
     address = _listening_address(host, port)  # before a store is made
-    check_usable(store, board.tracking.experiment)
+    experiment = check_usable(store, board.tracking.experiment)
     command = [sys.executable, "-m", "mlflow", "server", "--host", address, "--port", str(port), "--workers", "1"]
     environment = {
         **os.environ,
@@ -67,7 +70,8 @@ def find_page(board: Board, host: str = "127.0.0.1", port: int = 5000, project: 
         ALLOWED_HOSTS: ",".join(_allowed_hosts(host, address, port)),
     }
     folder = store.database.parent if store.database else store.project
-    return Page(command, environment, folder, address, port, _told(host, address, port))
+    views = links(f"http://{_in_address(host)}:{port}", experiment) if experiment else {}
+    return Page(command, environment, folder, address, port, _told(host, address, port), views)
 
 
 def _listening_address(host: str, port: int) -> str:

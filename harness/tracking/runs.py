@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import UserError, quoted
+from harness.tracking.metrics import is_truth
+from harness.tracking.origin import NOTE_TAG, dataset_inputs
 from harness.tracking.server import IDENTIFIER, REMOTE_ARTIFACTS
-from harness.tracking.shown_run import BOARD_TAG, COMPLETE_TAG, KEY_TAG, MirroredRun, Point, is_truth
+from harness.tracking.shown_run import BOARD_TAG, COMPLETE_TAG, KEY_TAG, MirroredRun, Point
 from harness.tracking.store import Store
 from harness.tracking.summary import Outcome
 
@@ -18,6 +20,9 @@ METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100
 
 RUNS_PER_PAGE = 200
 """So that a page of runs with hundreds of metrics is a few megabytes."""
+
+NO_SUCH_CALL = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")
+"""What a server answers that is older than the call."""
 
 
 @dataclass
@@ -33,6 +38,8 @@ class Mirror:
     """Whether runs of a record without truth have none; else what MLflow holds of it stays."""
     keeps_files_here: bool = False
     """Whether the server wants artifacts in a folder of this machine, which nothing is written to."""
+    takes_inputs: bool = True
+    """Whether the server is not too old for the data sets of runs."""
 
     def is_mine(self, run: Any) -> bool:
         """Whether this board may change or delete a run."""
@@ -104,6 +111,8 @@ class Mirror:
         tags, params = run.data.tags, run.data.params
         if tags.get("fingerprint") != wanted.fingerprint or not params.items() <= wanted.params.items():
             return None
+        if self.truth_is_known and not _inputs_of(run) <= {(found.name, found.digest) for found in wanted.inputs}:
+            return None
         values = {(point.name, point.step): point.value for point in wanted.points}
         kept: set[tuple[str, int]] = set()
         for name in run.data.metrics:
@@ -127,6 +136,9 @@ class Mirror:
         for start in range(0, len(metrics), METRICS_PER_CALL):
             client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_CALL])
         self._write_files(run, wanted)
+        self._write_inputs(run_id, wanted)
+        if not self.truth_is_known and NOTE_TAG in run.data.tags:
+            tags = {**tags, NOTE_TAG: run.data.tags[NOTE_TAG]}  # it tells of the truth
         client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
         if wanted.status == "RUNNING":
             client.update_run(run_id, status=wanted.status)
@@ -134,6 +146,18 @@ class Mirror:
             client.set_terminated(run_id, wanted.status, wanted.end)
         if wanted.digest is not None:
             client.set_tag(run_id, COMPLETE_TAG, wanted.digest)
+
+    def _write_inputs(self, run_id: str, wanted: MirroredRun) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if not wanted.inputs or not self.takes_inputs:
+            return
+        try:
+            self.client.log_inputs(run_id, datasets=dataset_inputs(wanted.inputs))
+        except MlflowException as error:
+            if error.error_code not in NO_SUCH_CALL:
+                raise
+            self.takes_inputs = False
 
     def _write_files(self, run: Any, wanted: MirroredRun) -> None:
         from harness.space.drawing import cell_png, cell_svg
@@ -169,6 +193,11 @@ def _lighter(run: Any) -> Any:
 
     tags = [RunTag(name, text) for name, text in run.data.tags.items() if name in (KEY_TAG, BOARD_TAG, COMPLETE_TAG)]
     return Run(run.info, RunData(tags=tags))
+
+
+def _inputs_of(run: Any) -> set[tuple[str, str]]:
+    found = run.inputs.dataset_inputs if run.inputs else []
+    return {(one.dataset.name, one.dataset.digest) for one in found}
 
 
 def _checked_id(run: Any) -> str:

@@ -1,19 +1,8 @@
-"""What MLflow shows of one run: names, values and tags, worked out from the run record alone.
-
-    alpha/<operation>/edge_<i>_<j>    the architecture parameter, an epoch a point
-    weight/<operation>/edge_<i>_<j>   the op weight that it becomes
-    search/<column>                   the numeric columns of epochs.parquet
-    truth/<data set>/<split>          true accuracy of the argmax cell of each epoch
-    summary/<name>                    single values of the whole run, at step 0
-
-MLflow makes one section of charts of everything before the last slash, and one chart of each metric name; names are
-therefore the same for all variants, so that runs grouped by the tag `variant` share their charts.
-"""
+"""What MLflow shows of one run: values, params, tags and inputs, worked out from its record and its truth alone."""
 
 import hashlib
 import json
 import math
-import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,10 +16,12 @@ from harness.records.in_progress import InProgress
 from harness.records.record import Record, read_table
 from harness.settings.protocol import Board
 from harness.space.cell import NONE, SKIP, Cell
+from harness.tracking.metrics import alpha_metric, legal_name
+from harness.tracking.origin import NOTE_TAG, REPORT, Input, data_set, note, source_tags
 from harness.tracking.summary import run_key
 
-LAYOUT_VERSION = 1
-"""Raise it when names or tags below change: the next sync then rebuilds every run."""
+LAYOUT_VERSION = 2
+"""Raise it when names, tags or inputs change: the next sync then rebuilds every run."""
 
 KEY_TAG = "dartsboard.key"
 """Tag that names the run, `variant/seed-N`; MLflow's own run ids mean nothing to a record."""
@@ -72,31 +63,43 @@ class MirroredRun:
     tags: dict[str, str]
     points: list[Point]
     params: dict[str, str] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
     digest: str | None = None
     """What `COMPLETE_TAG` holds in the end; null for a run in progress."""
     folder: Path | None = None
     cell: Cell | None = None
 
 
-def record_digest(folder: Path, truth: pd.DataFrame, final_truth: pd.DataFrame) -> str:
+@dataclass(frozen=True)
+class Surroundings:
+    """What the mirror of a run shows that its record does not say."""
+
+    truth: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The run's rows of the looked-up epochs, with `epoch` and columns `truth/...`; may be empty."""
+    final_truth: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The row of the looked-up runs, with columns `truth/...` of the derived cell; may be empty."""
+    truth_table: Input | None = None
+    """What the true accuracies were looked up in."""
+    report: str = str(REPORT)
+    """Where the board's report is."""
+
+
+def record_digest(folder: Path, around: Surroundings) -> str:
     """Return a hash of all that the mirror of a record depends on."""
-    digest = hashlib.sha256(f"layout {LAYOUT_VERSION}\n".encode())
+    digest = hashlib.sha256(f"layout {LAYOUT_VERSION}\n{around.truth_table}\n".encode())
     digest.update(read_file(folder / "record.json"))
-    for rows in (truth, final_truth):
+    for rows in (around.truth, around.final_truth):
         digest.update(rows.reset_index(drop=True).to_json(double_precision=15).encode())
     return digest.hexdigest()
 
 
-def mirror_of_record(
-    folder: Path, record: Record, truth: pd.DataFrame, final_truth: pd.DataFrame, digest: str
-) -> MirroredRun:
+def mirror_of_record(folder: Path, record: Record, around: Surroundings, digest: str) -> MirroredRun:
     """Return the mirror of a run that has a record.
 
     Args:
         folder: the run's folder.
         record: its record.json.
-        truth: the run's rows of the looked-up epochs, with `epoch` and columns `truth/...`; may be empty.
-        final_truth: the row of the looked-up runs, with columns `truth/...` of the derived cell; may be empty.
+        around: its truth, and what else the record does not say.
         digest: from `record_digest`.
 
     Raises:
@@ -108,11 +111,12 @@ def mirror_of_record(
     start = max(0, end - int(record.seconds * 1000))  # MLflow knows no time before 1970
     cell = Cell.from_string(record.cell) if record.cell else None
     times = _epoch_times(epochs, start)
+    summary = _summary(record, cell, epochs, around.final_truth)
     points = [
         *_search_points(epochs, times),
         *_alpha_points(alpha, times),
-        *_truth_points(truth, times),
-        *(Point(f"summary/{name}", 0, value, end) for name, value in _summary(record, cell, epochs, final_truth)),
+        *_truth_points(around.truth, times),
+        *(Point(f"summary/{name}", 0, value, end) for name, value in summary),
     ]
     tags = {
         **_identity_tags(record.variant, record.seed, record.fingerprint),
@@ -121,8 +125,10 @@ def mirror_of_record(
         "status": record.status,
         **({"reason": record.reason} if record.reason else {}),
         **({"cell": record.cell} if record.cell else {}),
+        **source_tags(record),
+        NOTE_TAG: note(record, cell, around.final_truth, around.report),
     }
-    params = {**_flattened("variant", record.settings), **_flattened("protocol", record.protocol_settings)}
+    params = {**_flattened("settings", record.settings), **_flattened("protocol", record.protocol_settings)}
     return MirroredRun(
         key=run_key(record.variant, record.seed),
         fingerprint=record.fingerprint,
@@ -132,6 +138,7 @@ def mirror_of_record(
         tags=tags,
         points=_finite(points),
         params=params,
+        inputs=tuple(filter(None, (data_set(record), around.truth_table))),
         digest=digest,
         folder=folder,
         cell=cell,
@@ -176,7 +183,13 @@ def _epoch_times(epochs: pd.DataFrame, start: int) -> dict[int, int]:
 def _search_points(epochs: pd.DataFrame, times: dict[int, int]) -> Iterator[Point]:
     # Memory use hardly changes: its one number is a summary.
     columns = [str(name) for name in epochs.select_dtypes("number") if name not in ("epoch", "peak_memory_bytes")]
+    if "cell" in epochs:
+        epochs, columns = epochs.assign(skip_count=epochs["cell"].map(_skip_count)), [*columns, "skip_count"]
     return _column_points(epochs, {name: f"search/{name}" for name in columns}, times)
+
+
+def _skip_count(cell: str | None) -> float:
+    return float(Cell.from_string(cell).counts[SKIP]) if isinstance(cell, str) else math.nan
 
 
 def _truth_points(truth: pd.DataFrame, times: dict[int, int]) -> Iterator[Point]:
@@ -197,9 +210,8 @@ def _alpha_points(alpha: pd.DataFrame, times: dict[int, int]) -> Iterator[Point]
     # their metric names.
     means = alpha.groupby(["epoch", "edge", "operation"])[["alpha", "weight"]].mean()
     for (epoch, edge, operation), values in zip(means.index, means.to_numpy(), strict=True):
-        place = f"{operation}/edge_{edge.replace('>', '_')}"
         for kind, value in zip(("alpha", "weight"), values, strict=True):
-            yield Point(f"{kind}/{place}", int(epoch), float(value), times.get(int(epoch), 0))
+            yield Point(alpha_metric(kind, operation, edge), int(epoch), float(value), times.get(int(epoch), 0))
 
 
 def _summary(
@@ -229,19 +241,10 @@ def _finite(points: Iterable[Point]) -> list[Point]:
     return [point for point in points if math.isfinite(point.value)]
 
 
-def is_truth(metric: str) -> bool:
-    """Whether a metric comes from the truth, and not from the record."""
-    return metric.startswith(("truth/", "summary/truth_"))
-
-
-def legal_name(name: str) -> str:
-    """Return a metric or param name that MLflow accepts: other characters become `_`, at most 250 are kept."""
-    return re.sub(r"[^\w\-.: /]", "_", name, flags=re.ASCII)[:250]
-
-
 def _flattened(prefix: str, settings: Any) -> dict[str, str]:
-    # Text stays as it is, everything else becomes JSON, so null, true and lists look as in record.json.
-    if isinstance(settings, dict) and settings:
+    # Text stays as it is, everything else becomes JSON, so null, true and lists look as in record.json. An empty group
+    # has no param: it would bear the name of the group, and MLflow would offer to group runs by it.
+    if isinstance(settings, dict):
         return {name: text for key in settings for name, text in _flattened(f"{prefix}.{key}", settings[key]).items()}
     text = settings if isinstance(settings, str) else json.dumps(settings)
     return {legal_name(prefix): text[:6000]}

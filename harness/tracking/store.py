@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from harness.base.errors import UserError, quoted
@@ -211,8 +211,16 @@ def load_mlflow() -> Any:
     return MlflowClient
 
 
-def open_experiment(store: Store, name: str) -> tuple[Any, str]:
-    """Return an MLflow client of the store and the experiment's id; what is missing is made.
+class Experiment(NamedTuple):
+    """The board's experiment in a store."""
+
+    id: str
+    tags: dict[str, str]
+    """What a server says they are."""
+
+
+def open_experiment(store: Store, name: str) -> tuple[Any, Experiment]:
+    """Return an MLflow client of the store and the experiment; what is missing is made.
 
     Raises:
         UserError: the store cannot be used.
@@ -222,7 +230,7 @@ def open_experiment(store: Store, name: str) -> tuple[Any, str]:
         client = open_client(store)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            return client, _checked_id(client.create_experiment(name, artifact_location=artifacts))
+            return client, Experiment(_checked_id(client.create_experiment(name, artifact_location=artifacts)), {})
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
     except UserError:
@@ -232,7 +240,7 @@ def open_experiment(store: Store, name: str) -> tuple[Any, str]:
     # MLflow keeps absolute paths: in a moved project the artifacts would go to the old place.
     if store.is_own and experiment.artifact_location != artifacts:
         raise UserError(_unusable(store, f"its artifacts lie in {experiment.artifact_location}"))
-    return client, _checked_id(experiment.experiment_id)
+    return client, Experiment(_checked_id(experiment.experiment_id), experiment.tags)
 
 
 def open_client(store: Store) -> Any:
@@ -286,8 +294,11 @@ def _is_of_the_machine(error: BaseException | None) -> bool:
     return False
 
 
-def check_usable(store: Store, experiment: str) -> None:
+def check_usable(store: Store, experiment: str) -> Experiment | None:
     """Check that the store can be opened as it is; a missing file is made, on a server nothing is.
+
+    Returns:
+        The experiment in a file; null for other stores.
 
     Raises:
         UserError: it cannot be reached or used, or is damaged.
@@ -298,8 +309,8 @@ def check_usable(store: Store, experiment: str) -> None:
             open_client(store).get_experiment_by_name(experiment)
         except Exception as error:
             raise UserError(_unusable(store, one_line(error))) from None
-        return
+        return None
     with exclusive(store):
         if damage := check_database(store.database, store.is_own):
             raise UserError(f"{store.database} is damaged ({damage}): dartsboard sync puts it aside and builds it anew")
-        open_experiment(store, experiment)
+        return open_experiment(store, experiment)[1]

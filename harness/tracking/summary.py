@@ -60,8 +60,8 @@ class SyncSummary:
 class Step(NamedTuple):
     """What is done next with a store, which may take as long as it has to."""
 
-    kind: Literal["open", "list", "run"]
-    """The store is opened, all its runs are listed, or one run is mirrored."""
+    kind: Literal["open", "list", "run", "views"]
+    """The store is opened, all its runs are listed, one run is mirrored, or the saved views are written."""
     points: int = 0
     """Of the run, to be written or compared."""
 

@@ -19,14 +19,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from harness.board.runner import run_search
 from harness.board.status import searches_in_progress
 from harness.records.record import read_record, run_folder
 from harness.settings.protocol import Board, load_board
-from harness.tracking.shown_run import KEY_TAG, mirror_of_record
+from harness.tracking.shown_run import KEY_TAG, Surroundings, mirror_of_record
 from harness.tracking.summary import SyncSummary, run_key
 from tests.conftest import ROOT, tiny_params, write_params
 from tests.faults.searching import assert_same, finish, kill_after, prepare, result, start
@@ -93,8 +92,7 @@ def assert_complete(server: Server, experiment: str, project: Path) -> int:
     for variant, seed in board_of().runs:
         folder = run_folder(variant, seed, project / "runs")
         (run,) = runs.pop(run_key(variant, seed))
-        nothing = pd.DataFrame()
-        wanted = mirror_of_record(folder, read_record(folder), nothing, nothing, "")
+        wanted = mirror_of_record(folder, read_record(folder), Surroundings(), "")
         expected = {(point.name, point.step, point.value) for point in wanted.points}
         found = points_of(server, run)
         lost += len(expected - found.keys())

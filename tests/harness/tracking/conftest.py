@@ -12,7 +12,7 @@ def mlflow_settings() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store without experiments, made once: making one takes seconds."""
     folder = tmp_path_factory.mktemp("empty")

@@ -228,7 +228,17 @@ HOSTILE_FROM_THE_START: dict[str, Behaviour] = {
     )
 }
 
-CALLS = ("health", "get_by_name", "search", "create", "log_batch", "log_parameter", "set_tag", "update")
+CALLS = (
+    "health",
+    "get_by_name",
+    "search",
+    "create",
+    "log_batch",
+    "log_inputs",
+    "set_tag",
+    "update",
+    "set_experiment_tag",
+)
 
 
 def at_random(random: np.random.Generator, junk: Sequence[object]) -> Behaviour:
@@ -273,5 +283,9 @@ WRONG_ANSWERS: dict[str, Behaviour] = {
     "an answer that drips": like_mlflow(log_batch=drips_body),
     "a last answer that never comes": like_mlflow(set_tag=never_answers),
     "a page that floods": like_mlflow(search=floods_body),
+    "data sets that are refused": like_mlflow(
+        log_inputs=says({"error_code": "INVALID_STATE", "message": "no"}, "400 Bad Request")
+    ),
+    "a view that drips": like_mlflow(set_experiment_tag=drips_body),
     "html": like_mlflow(search=says(b"<html>" * 1000)),
 }

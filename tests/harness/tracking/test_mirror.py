@@ -10,7 +10,8 @@ import pytest
 
 from harness.records.record import run_folder, write_run
 from harness.space.cell import ALL_SKIP, RESIDUAL
-from harness.tracking.shown_run import COMPLETE_TAG, legal_name
+from harness.tracking.metrics import legal_name
+from harness.tracking.shown_run import COMPLETE_TAG
 from tests.harness.tracking.runs import (
     EPOCHS,
     RUN_FILES,
@@ -47,6 +48,7 @@ def test_a_full_sync_shows_every_run_with_its_curves_settings_and_artifacts(proj
         assert reader.history(run, f"{kind}/skip_connect/edge_1_3") == expected
         assert len([name for name in run.data.metrics if name.startswith(f"{kind}/")]) == 30
     assert reader.history(run, "search/entropy") == [(1, 1.6), (2, 0.8), (3, pytest.approx(1.6 / 3))]
+    assert reader.history(run, "search/skip_count") == [(1, 1), (2, 1), (3, 1)]
     assert reader.history(run, "truth/cifar10/test") == [(1, 91), (2, 92), (3, 93)]
     assert {name: value for name, value in run.data.metrics.items() if name.startswith("summary/")} == {
         "summary/epochs": 3,
@@ -66,11 +68,13 @@ def test_a_full_sync_shows_every_run_with_its_curves_settings_and_artifacts(proj
     assert not {"search/signal", "truth/cifar100/test", "search/epoch", "search/peak_memory_bytes"} & set(
         run.data.metrics
     )
-    assert run.data.params["variant.deep.on"] == "true"
-    assert run.data.params["variant.note"] == "null"
-    assert run.data.params["variant.list"] == "[1, 2.5]"
+    assert run.data.params["settings.deep.on"] == "true"
+    assert run.data.params["settings.note"] == "null"
+    assert run.data.params["settings.list"] == "[1, 2.5]"
     assert run.data.params["protocol.alpha.lr"] == "0.05"
     assert run.data.params["protocol.data.path"] == "null"
+    assert not set(run.data.params) & set(run.data.tags)
+    assert all(name.startswith(("settings.", "protocol.")) for name in run.data.params)
     wanted = {"variant": "darts", "seed": "0", "kind": "search", "protocol": "tiny", "status": "done"}
     assert wanted.items() <= run.data.tags.items()
     assert run.data.tags["cell"] == str(RESIDUAL) and "reason" not in run.data.tags
@@ -179,7 +183,7 @@ def test_a_sync_that_was_killed_is_completed_without_duplicates(
     run = reader.runs["darts/seed-0"]
     assert not reader.has_duplicates(run)
     assert all(len(reader.history(run, name)) == EPOCHS for name in run.data.metrics if name.startswith("alpha/"))
-    assert len(run.data.metrics) == 60 + 5 + 11 and len(reader.artifacts(run)) == len(RUN_FILES) + 2
+    assert len(run.data.metrics) == 60 + 6 + 11 and len(reader.artifacts(run)) == len(RUN_FILES) + 2
     assert counts(synced(project)) == {"skipped": 1}
 
 
@@ -192,7 +196,7 @@ def test_a_changed_record_replaces_its_run(project: Path) -> None:
     reader = reader_of(project)
     run = reader.runs["darts/seed-1"]
     assert run.info.run_id != old and run.data.tags["fingerprint"] == "another"
-    assert run.data.params["variant.fraction"] == "8"
+    assert run.data.params["settings.fraction"] == "8"
     assert reader.client.get_run(old).info.lifecycle_stage == "deleted"
 
 
