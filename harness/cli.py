@@ -28,6 +28,16 @@ def main() -> None:
 
 
 @main.command()
+@click.argument("folder")
+def init(folder: str) -> None:
+    """Begin a board of your own in a new FOLDER: its settings, its stages, and a place for methods of your own."""
+    from harness.new_board import new_board
+
+    for line in new_board(folder):
+        click.echo(line)
+
+
+@main.command()
 @click.argument("cell")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cell(cell: str, as_json: bool) -> None:
@@ -169,7 +179,8 @@ def new_variant(name: str) -> None:
 
     for path in write_new_variant(name):
         click.echo(f"wrote {path}")
-    click.echo("docs/adding-a-variant.md says how to go on")
+    page = Path("docs/adding-a-variant.md")
+    click.echo(f"{page} says how to go on" if page.is_file() else "next: python -m pytest tests, then dvc repro")
 
 
 @main.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.base.errors import UserError
 from harness.base.masking import masked
+from harness.base.source_tree import RUNNING
 from harness.settings.protocol import Board, load_board
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def _packages() -> list[Finding]:
         try:
             findings.append(Finding(package, True, version(package)))
         except PackageNotFoundError:
-            command = 'pip install -c constraints.txt -e ".[dev]"'
+            in_project = (RUNNING / "constraints.txt").is_file()
+            command = 'pip install -c constraints.txt -e ".[dev]"' if in_project else "pip install dartsboard"
             findings.append(Finding(package, False, f"not installed: {command}"))
     return findings
 
@@ -123,12 +125,15 @@ def _truth(board: Board) -> str:
 
 
 def _pipeline(board: Board) -> str:
+    from harness.board.stage_code import other_stages
     from harness.fleet.dvc_project import check_dvc, dvc_folder
 
     check_dvc()
     folder = dvc_folder()
     above = "" if folder in (None, Path.cwd()) else f" in {folder}"
-    return f"DVC is set up{above}; `dvc repro` makes everything"
+    others = other_stages()
+    differ = f"; not as this Dartsboard has them: {', '.join(others)} in dvc.yaml" if others else ""
+    return f"DVC is set up{above}; `dvc repro` makes everything{differ}"
 
 
 def _tracking(board: Board) -> str:

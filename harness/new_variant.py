@@ -1,4 +1,7 @@
-"""The beginning of a new variant: a file that runs as it is, its entry in params.yaml, its test and its page."""
+"""The beginning of a new variant: a file that runs as it is, its entry in params.yaml, its test and its page.
+
+A board outside the project has no pages; there the test holds the variant to the contract too.
+"""
 
 import datetime
 import keyword
@@ -10,6 +13,7 @@ from string import Template
 import harness.api
 from harness.base.errors import UserError, quoted
 from harness.base.files import whole_file
+from harness.board.stage_code import stage_code
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search import registry
 from harness.settings.project import add_variant
@@ -46,11 +50,11 @@ class $class_name(Variant):
 TEST = Template("""import torch
 
 from harness.api import Phase
-from harness.testing import tiny_search
+from harness.testing import $helpers
 from variants.$module import $class_name
 
 
-def test_the_temperature_takes_the_root_of_every_ratio() -> None:
+${contract}def test_the_temperature_takes_the_root_of_every_ratio() -> None:
     search = tiny_search($class_name, {"temperature": 2.0})
     alpha = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]).repeat(6, 1)
     found = search.variant.op_weights({"alpha": alpha}, search.moment(Phase.DERIVE))
@@ -58,6 +62,12 @@ def test_the_temperature_takes_the_root_of_every_ratio() -> None:
     assert torch.allclose(found[:, 1:] / found[:, :1], (darts[:, 1:] / darts[:, :1]).sqrt())
     assert torch.allclose(found.sum(dim=1), torch.ones(6))
 """)
+
+CONTRACT = Template("""class TestConformance(Conformance, package="variants.$module"): ...
+
+
+""")
+"""Where the project's own tests, which hold every method to it, are not at hand."""
 
 PAGE = Template("""# $name
 
@@ -97,7 +107,7 @@ None found.
 """)
 
 SETTINGS = {"temperature": 2.0}
-TAKEN = {"Field", "Tensor", *harness.api.__all__}
+TAKEN = {"Field", "Tensor", "Conformance", "TestConformance", *harness.api.__all__}
 """Names that a method's file or its test may import."""
 
 
@@ -119,11 +129,13 @@ def new_variant(name: str) -> list[Path]:
         "title": name.replace("-", " ").capitalize(),
         "year": str(datetime.datetime.now(tz=datetime.UTC).year),
     }
-    files = {
-        Path("variants", f"{module}.py"): VARIANT,
-        Path("tests", "variants", f"test_{module}.py"): TEST,
-        Path("docs", "variants", f"{name}.md"): PAGE,
-    }
+    files = {Path("variants", f"{module}.py"): VARIANT}
+    if stage_code():
+        words |= {"helpers": "Conformance, tiny_search", "contract": CONTRACT.substitute(words)}
+        files[Path("tests", f"test_{module}.py")] = TEST
+    else:
+        words |= {"helpers": "tiny_search", "contract": ""}
+        files |= {Path("tests", "variants", f"test_{module}.py"): TEST, Path("docs", "variants", f"{name}.md"): PAGE}
     for path in files:
         if path.exists():
             raise UserError(f"{path} exists already: choose another name")

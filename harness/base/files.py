@@ -32,9 +32,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     try:
         staging.mkdir(parents=True)
         yield staging
-        for path in staging.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        for path in staging.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
         old = staging.with_suffix(f".old{PARTIAL}")
         if os.path.lexists(folder):
             folder.rename(old)  # out of the way at once, so that nobody meets half a folder

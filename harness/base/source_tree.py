@@ -12,6 +12,10 @@ from harness.base.errors import UserError
 
 RUNNING = Path(__file__).resolve().parents[2]
 """The folder whose `harness` this process has imported."""
+TEMPLATE = RUNNING / "harness" / "board_template"
+"""What `dartsboard init` makes a board of."""
+ENTRY_POINT_GROUP = "dartsboard.variants"
+"""Under it other packages name their modules with methods."""
 
 
 def tree_here() -> Path | None:

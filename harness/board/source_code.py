@@ -1,7 +1,8 @@
 """The version of the code that a run depends on: a hash of the project's files that its method can reach.
 
 Only imports are followed, never executed, so this is quick and needs no torch. A name that a method takes from the
-public door is followed to the file that it comes from: what else the door offers is no part of the method.
+public door is followed to the file that it comes from: what else the door offers is no part of the method. A board that
+lies outside the project has methods in its own folder `variants`; they count as those of the project do.
 """
 
 import ast
@@ -11,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("harness", "variants")
+OWN = "variants"
+PACKAGES = ("harness", OWN)
 DOOR = "harness.api"
 SEARCH_ENTRIES = (ROOT / "harness" / "search" / "loop.py", ROOT / "harness" / "search" / "derivation_study.py")
 BASELINE_ENTRIES = (ROOT / "harness" / "search" / "baseline.py",)
@@ -31,32 +33,49 @@ def reached_files(*entries: Path) -> dict[str, bytes]:
     waiting = list(entries)
     while waiting:
         path = waiting.pop()
-        label = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+        label = _label(path)
         if label in reached:
             continue
         reached[label] = path.read_bytes()
-        waiting.extend(_files(_imported_modules(reached[label])))
+        waiting.extend(_files(_imported_modules(reached[label], ".".join(Path(label).parent.parts))))
     return reached
 
 
+def _label(path: Path) -> str:
+    here = Path.cwd().resolve()
+    for root, folder in ((ROOT, ROOT), (here, here / OWN)):
+        if path.is_relative_to(folder):
+            return str(path.relative_to(root))
+    return path.name
+
+
 def _files(modules: Iterable[str]) -> list[Path]:
-    candidates = [ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in modules]
-    return [path for path in candidates if path.is_file()]
+    found = []
+    for module in modules:
+        roots = [ROOT, *([Path.cwd().resolve()] if module.startswith(f"{OWN}.") else [])]
+        candidates = [root.joinpath(*module.split(".")).with_suffix(".py") for root in roots]
+        found += [path for path in candidates if path.is_file()][:1]
+    return found
 
 
 @cache  # most files are reached by every method
-def _imported_modules(source: bytes) -> tuple[str, ...]:
+def _imported_modules(source: bytes, package: str) -> tuple[str, ...]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            origins = _behind_the_door() if node.module == DOOR else {}
+        elif isinstance(node, ast.ImportFrom):
+            module = _imported_from(node, package)
+            origins = _behind_the_door() if module == DOOR else {}
             for alias in node.names:
-                names |= (
-                    {origins[alias.name]} if alias.name in origins else {node.module, f"{node.module}.{alias.name}"}
-                )
+                names |= {origins[alias.name]} if alias.name in origins else {module, f"{module}.{alias.name}"}
     return tuple(name for name in names if name.split(".")[0] in PACKAGES)
+
+
+def _imported_from(node: ast.ImportFrom, package: str) -> str:
+    """Return the full name of the module that an import in a module of a package takes names from."""
+    above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def _behind_the_door() -> dict[str, str]:

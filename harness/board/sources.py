@@ -3,6 +3,7 @@
 DVC watches paths that stand in dvc.yaml, but not what a setting names, which may also be nothing. So the stage
 `sources`, which always runs, writes what those files hold by now, and the stages that read them depend on that. The
 file belongs into git: a clone without a table of gigabytes knows which one its results come from, and stays up to date.
+A board that lies outside the project has its code from there too: see `stage_code`.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Literal
 
 from harness.base.files import named_path, whole_file
 from harness.base.known_hashes import KnownHashes
+from harness.board.stage_code import code_version
 from harness.settings.protocol import Board
 
 SOURCES_FILE = Path("sources.json")
@@ -19,6 +21,8 @@ SOURCES_FILE = Path("sources.json")
 Part = Literal["images", "split", "truth"]
 KEYS: dict[Part, str] = {"images": "data.path", "split": "data.split.file", "truth": "truth.path"}
 """What is made from named files, and the setting that names them."""
+CODE = "code"
+"""Beside them, in a board whose code is that of an installed Dartsboard: a hash of that code."""
 
 Source = dict[str, str | None]
 """The path as params.yaml has it (None if what it names is always the same), and the SHA-256 of the file, or of names
@@ -44,18 +48,21 @@ def changed_sources(board: Board, *parts: Part) -> list[str]:
     Raises:
         UserError: a file cannot be read.
     """
-    written = _written_sources()
-    return [
-        f"{KEYS[part]}: {now['path'] or 'what it names'} is not what `dvc repro` last worked with"
-        for part, now in _current_sources(board).items()
-        if part in (parts or KEYS) and written.get(part, NOTHING) != now
+    written, current = _written_sources(), _current_sources(board)
+    sentences = [
+        f"{KEYS[part]}: {current[part]['path'] or 'what it names'} is not what `dvc repro` last worked with"
+        for part in parts or KEYS
+        if written.get(part, NOTHING) != current[part]
     ]
+    if not parts and CODE in written and written[CODE] != current.get(CODE):
+        sentences.append("the installed Dartsboard, or a method in variants/, is not what `dvc repro` last worked with")
+    return sentences
 
 
-def _current_sources(board: Board) -> dict[Part, Source]:
+def _current_sources(board: Board) -> dict[str, Source]:
     written = _written_sources()
     hashes = KnownHashes()
-    sources: dict[Part, Source] = {}
+    sources: dict[str, Source] = {}
     for part, (path, files) in _named_files(board).items():
         digest = _digest(files, hashes)
         before = written.get(part, NOTHING)
@@ -63,7 +70,8 @@ def _current_sources(board: Board) -> dict[Part, Source]:
             digest = before.get("sha256")  # what is not at hand here has not changed
         sources[part] = {"path": path, "sha256": digest}
     hashes.keep()
-    return sources
+    version = code_version()
+    return sources if version is None else sources | {CODE: {"path": None, "sha256": version}}
 
 
 def _named_files(board: Board) -> dict[Part, tuple[str | None, list[Path]]]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import UserError, in_one_line
+from harness.board.stage_code import STAGES_FILE
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-STAGES_FILE = Path("dvc.yaml")
 LOCK_FILE = Path("dvc.lock")
 ASIDE = Path("dvc.lock-damaged")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from harness.base.errors import UserError
 from harness.base.progress import Display, show_runs
+from harness.board.sources import write_sources
+from harness.board.stage_code import stage_code
 from harness.fleet.engine import Task
 from harness.fleet.group import Outcome, dvc_stages, run_alone, run_together
 from harness.settings.protocol import Board, load_board
@@ -39,6 +41,8 @@ def work(folder: Path, task: Task, display: Display | None = None) -> list[Outco
 
 
 def _fetch_inputs() -> None:
+    if stage_code():
+        write_sources(load_board())  # what was searched with other code than this worker's is not what it would do
     missing = dvc_stages.restore(*dvc_stages.FIRST, from_remote=True)
     if missing:
         raise UserError(f"DVC's remote has no {', '.join(missing)} for this project: is the head's at the same commit?")

@@ -1,4 +1,7 @@
-"""Finds the methods: files in variants/, and installed packages with the entry point `dartsboard.variants`."""
+"""Finds the methods: files in variants/, and installed packages with the entry point `dartsboard.variants`.
+
+A board that lies outside the project has a folder variants/ of its own, beside the installed one.
+"""
 
 import importlib
 import inspect
@@ -8,19 +11,19 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_args
 
 from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
 from harness.base.interruption import EndingSignalError
 from harness.base.output import output_among_errors
+from harness.base.source_tree import ENTRY_POINT_GROUP, RUNNING
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
 from harness.settings.protocol import Board, Settings
 from harness.settings.strategy import FAMILIES, Strategy
 from harness.settings.validation import validate
-
-ENTRY_POINT_GROUP = "dartsboard.variants"
 
 Method = type[Variant] | type[Baseline]
 
@@ -42,10 +45,21 @@ def methods() -> dict[str, Method]:
 
 
 def _modules() -> Iterable[str]:
-    package = importlib.import_module("variants")
-    names = [f"variants.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
+    names = [f"variants.{name}" for name in _names_of_files()]
     names += [point.value.partition(":")[0] for point in entry_points(group=ENTRY_POINT_GROUP)]
     return dict.fromkeys(names)
+
+
+def _names_of_files() -> list[str]:
+    home, *own = importlib.import_module("variants").__path__
+    if Path(home).resolve() != RUNNING / "variants" or any(Path(folder, "__init__.py").exists() for folder in own):
+        raise UserError("variants/__init__.py hides the methods of the installed Dartsboard: remove it")
+    names = [info.name for info in pkgutil.iter_modules([home])]
+    for info in pkgutil.iter_modules(own):
+        if info.name in names:
+            raise UserError(f"variants/{info.name}.py: Dartsboard has a file of this name, expected another")
+        names.append(info.name)
+    return names
 
 
 def _methods_in(module: str) -> list[Method]:

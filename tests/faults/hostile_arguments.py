@@ -16,7 +16,7 @@ NASTY = (
     *("acc=cifar10/test/" + "9" * 4000, "0-3", "3-0", "0-" + "9" * 30, "0,,1", "params.yaml", "runs", "data", "table"),
     *("nats-bench", "localhost:5000", "a" * 70 + ".example"),
 )
-ENDLESS = {"ui", "sweep", "sync", "doctor", "new-variant"}
+ENDLESS = {"ui", "sweep", "sync", "doctor", "new-variant", "init"}
 """Serve, start processes, or write beside what comes back after each input."""
 
 

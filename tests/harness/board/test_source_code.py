@@ -51,3 +51,23 @@ def test_the_place_of_the_project_does_not_matter(copy: Path, monkeypatch: pytes
     moved = hashes(copy)
     monkeypatch.setattr(source_code, "ROOT", ROOT)
     assert moved == hashes(ROOT)
+
+
+def test_a_method_of_a_board_elsewhere_counts_with_what_it_takes_from_others_there(
+    copy: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = tmp_path_factory.mktemp("board").resolve()
+    monkeypatch.chdir(board)
+    (board / "variants").mkdir()
+    mine, helper, near = (board / "variants" / name for name in ("mine.py", "helper.py", "near.py"))
+    mine.write_text(
+        "from variants.helper import help\nfrom .near import there\nfrom variants.darts_2nd import DartsSecondOrder\n"
+    )
+    helper.write_text("help = 1\n")
+    near.write_text("from . import helper\nthere = 2\n")
+    reached = set(source_code.reached_files(mine))
+    assert {f"variants/{name}.py" for name in ("mine", "helper", "near", "darts_2nd")} < reached
+    assert "harness/estimators/hypergradient.py" in reached
+    before = code_hash(mine)
+    near.write_text("there = 3\n")
+    assert code_hash(mine) != before

@@ -1,5 +1,9 @@
+import sys
+from pathlib import Path
+
 import pytest
 
+import variants
 from harness.base.errors import UserError
 from harness.search import registry
 from harness.settings.protocol import Board
@@ -63,3 +67,42 @@ def test_a_package_that_a_baseline_needs_is_told_before_anything_runs(monkeypatc
 def test_settings_of_a_silent_board_are_the_defaults() -> None:
     settings = registry.settings_of(board(variants={"darts-2nd": {}}), "darts-2nd")
     assert settings.model_dump() == {"radius": 0.01}
+
+
+OWN = """
+from harness.api import Variant
+
+class Mine(Variant):
+    name = "mine"
+    citation = "Nobody. Nothing. 2026."
+    axis = "none"
+"""
+
+
+class TestMethodsOfABoardElsewhere:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The board's folder of methods, where the package looks too."""
+        (tmp_path / "variants").mkdir()
+        monkeypatch.setattr(variants, "__path__", [*variants.__path__, str(tmp_path / "variants")])
+        monkeypatch.delitem(sys.modules, "variants.mine", raising=False)
+        return tmp_path / "variants"
+
+    def test_they_are_found_beside_the_others(self, folder: Path) -> None:
+        (folder / "mine.py").write_text(OWN)
+        found = registry.methods.__wrapped__()
+        assert set(found) - set(registry.methods()) == {"mine"}
+
+    def test_a_file_of_the_same_name_would_count_for_nothing(self, folder: Path) -> None:
+        (folder / "darts.py").write_text(OWN)
+        with pytest.raises(
+            UserError, match=r"^variants/darts.py: Dartsboard has a file of this name, expected another$"
+        ):
+            registry.methods.__wrapped__()
+
+    def test_a_package_there_would_hide_the_others(self, folder: Path) -> None:
+        (folder / "__init__.py").touch()
+        with pytest.raises(
+            UserError, match=r"^variants/__init__.py hides the methods of the installed Dartsboard: rem"
+        ):
+            registry.methods.__wrapped__()
