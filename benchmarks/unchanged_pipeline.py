@@ -24,10 +24,11 @@ import pandas as pd
 
 from benchmarks.page import markdown, page_options, write_page
 from harness.base.errors import UserError
-from harness.board.lookup import RESULTS, look_up
+from harness.board.lookup import look_up
 from harness.board.runner import method_code_hash, run_search
 from harness.images.decoded import IMAGES, decode, write_cached
 from harness.records.record import read_table, run_folder, write_run
+from harness.results.columns import RESULTS
 from harness.settings.protocol import load_board
 from harness.tracking.summary import SyncSummary
 from harness.tracking.tracked import write_tracked

@@ -1,4 +1,4 @@
-"""What methods are built from: the only names that Dartsboard promises to keep.
+"""What methods are built from, and what notebooks read results with: the only names that Dartsboard promises to keep.
 
 Everything else below `harness` may move between two versions. Built-in methods import from here alone, and so does what
 `dartsboard new-variant` writes.
@@ -26,6 +26,8 @@ from harness.networks.supernet import (
     nonzero_operations,
     twice_differentiable,
 )
+from harness.results.columns import RESULT_COLUMNS
+from harness.results.folder import Results, TruthColumn, load_results
 from harness.search.baseline import Baseline, Training
 from harness.search.derivation import argmax_cell, argmax_without_none, gumbel_cells, skip_cap
 from harness.search.diagnostics import alpha_hessian
@@ -47,7 +49,7 @@ from harness.search.variant import (
     Stop,
     Variant,
 )
-from harness.settings.protocol import AlphaSettings, Protocol, Settings
+from harness.settings.protocol import AlphaSettings, Board, Protocol, Settings, load_board
 from harness.settings.strategy import Family, Strategy
 from harness.space.cell import (
     ALL_CONV3,
@@ -68,6 +70,7 @@ from harness.space.cell import (
     all_cells,
     random_cell,
 )
+from harness.truth.table import Truth
 
 __all__ = [  # noqa: RUF022 (by topic)
     # Contracts
@@ -144,6 +147,14 @@ __all__ = [  # noqa: RUF022 (by topic)
     "ALL_SKIP",
     "ALL_CONV3",
     "RESIDUAL",
+    # What a board left behind, for notebooks
+    "load_results",
+    "Results",
+    "TruthColumn",
+    "RESULT_COLUMNS",
+    "Truth",
+    "load_board",
+    "Board",
     # What they stand on
     "Protocol",
     "AlphaSettings",

@@ -1,6 +1,7 @@
 """DVC stage `lookup`: the true accuracy of every cell that the runs found, into results/."""
 
-from harness.board.lookup import RESULTS, look_up
+from harness.board.lookup import look_up
+from harness.results.columns import RESULTS
 from harness.settings.protocol import load_board
 from harness.truth.table import Truth
 from pipelines import stage

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.base.processes import usable_cores
-from harness.board.lookup import RESULTS
+from harness.results.columns import RESULTS
 from harness.settings.protocol import load_board
 from harness.tracking.tracked import read_tracked
 from pipelines import stage

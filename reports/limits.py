@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pandas as pd
 
 from harness.board.compare import LEVEL
+from harness.results.folder import FINISHED, Results
 from harness.settings.protocol import Board
 from harness.statistics.significance import detectable_difference, fewest_pairs
 from reports.analysis.trainings import has_trainings, spreads
 from reports.facts import Facts, Name, Number, Sentence
-from reports.results import FINISHED, Results
 
 POWER = 0.8
 

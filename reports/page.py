@@ -11,12 +11,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from harness.results.folder import Results, load_results
 from harness.settings.protocol import Board
 from harness.tracking.tracked import Tracked
 from reports.analysis import summary
 from reports.drawing.picture import draw_together
 from reports.methods import Description, describe
-from reports.results import Results, load_results
 from reports.section import Block, Figures, Folded, Section
 from reports.tables.markdown import escape_markdown, to_markdown
 from reports.tables.table import Table
@@ -98,7 +98,7 @@ def build_report(
     ]
     pages = variant_pages(loaded, board, methods, tracked)
     shown = [*sections, *(section for page in pages for section in page.sections)]
-    blocks = list(_blocks(block for section in shown for block in section.blocks))
+    blocks = list(blocks_of(block for section in shown for block in section.blocks))
     shown_tables = [block for block in blocks if isinstance(block, Table)]
     pictures = [picture for block in blocks if isinstance(block, Figures) for _, picture in block.pictures]
     _check_keys(sections)
@@ -125,12 +125,12 @@ def _source_sections(results: Results, board: Board, methods: list[Description],
     ]
 
 
-def _blocks(blocks: Iterable[Block]) -> Iterator[Block]:
+def blocks_of(blocks: Iterable[Block]) -> Iterator[Block]:
     """Yield blocks and what is folded in them."""
     for block in blocks:
         yield block
         if isinstance(block, Folded):
-            yield from _blocks(block.blocks)
+            yield from blocks_of(block.blocks)
 
 
 def _check_names(kind: str, names: list[str]) -> None:
@@ -175,7 +175,7 @@ def _render(board: Board, results: Results, sections: list[Section], pages: list
 
 
 def _most_tabs(sections: list[Section]) -> int:
-    blocks = _blocks(block for section in sections for block in section.blocks)
+    blocks = blocks_of(block for section in sections for block in section.blocks)
     return max((len(block.pictures) for block in blocks if isinstance(block, Figures)), default=0)
 
 

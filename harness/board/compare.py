@@ -10,8 +10,9 @@ import pandas as pd
 
 from harness.base.errors import UserError, did_you_mean, quoted
 from harness.base.files import read_text
-from harness.board.lookup import RESULTS, read_results
+from harness.board.lookup import read_results
 from harness.records.record import FINISHED
+from harness.results.columns import RESULTS
 from harness.statistics.significance import compare_with, fewest_pairs
 from harness.statistics.training_noise import allowed_difference
 from harness.truth.columns import NOISE_FLOOR, cells_with_errors, rank

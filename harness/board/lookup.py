@@ -25,14 +25,13 @@ from harness.records.record import (
     read_table,
     run_folder,
 )
+from harness.results.columns import CELL_MEASURES, SCHEMA_VERSION
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, ALL_SKIP, CONV1, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape, all_cells
 from harness.space.collapse import collapse_table
 from harness.statistics.rank_correlation import rank_correlation_table
 from harness.truth.columns import TruthColumns
 from harness.truth.table import Truth
-
-RESULTS = Path("results")
 
 LANDMARKS = {
     "all skip": ALL_SKIP,
@@ -43,8 +42,6 @@ LANDMARKS = {
     "all none": Cell((NONE,) * 6),
 }
 """Cells to compare every result with, as far as the space has them: none needed a search."""
-
-CELL_MEASURES = (*(f"count_{operation}" for operation in OPERATIONS), "depth", "width", "parameters", "flops")
 
 NEVER_RUN = "it was never run"
 
@@ -207,6 +204,7 @@ def _truth_description(truth: Truth, columns: TruthColumns) -> dict[str, Any]:
 
 def _provenance(board: Board) -> dict[str, Any]:
     return {
+        "schema_version": SCHEMA_VERSION,
         "git_revision": git_revision(),
         "versions": {package: version(package) for package in REPORTED_PACKAGES},
         "hardware": processor_name(),

@@ -83,8 +83,9 @@ def check_store(board: Board) -> str:
 
 
 def _mirror(board: Board, on_step: OnStep) -> SyncSummary:
-    from harness.board.lookup import RESULTS, read_results, read_truth_description
+    from harness.board.lookup import read_results, read_truth_description
     from harness.board.status import searches_in_progress
+    from harness.results.columns import RESULTS
     from harness.tracking.mirror import sync
     from harness.tracking.origin import truth_table
     from harness.untrusted.memory_limit import memory_limited

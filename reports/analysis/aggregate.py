@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from harness.results.folder import Results, TruthColumn
 from harness.statistics.estimates import (
     FloatArray,
     bootstrap_interval,
@@ -12,7 +13,6 @@ from harness.statistics.estimates import (
     performance_profile,
     pooled,
 )
-from reports.results import Results, TruthColumn
 
 BAND_RESAMPLES = 2_000
 """Enough for a band that is looked at."""

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from harness.board.published import read_published
+from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from harness.space.cell import OPERATIONS
 from harness.truth.table import REPORT_COLUMNS
 from reports.analysis import summary
-from reports.results import Results, TruthColumn
 
 OURS = "this board"
 

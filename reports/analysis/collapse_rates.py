@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.space.cell import EDGES
 from harness.space.collapse import SKIPS, TRUTH
 from harness.statistics.estimates import proportion_interval
-from reports.results import Results
 
 NAMED = 6
 """Variants that a sentence names; the others are counted."""

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from harness.board.compare import told_apart
+from harness.results.folder import Results, TruthColumn
 from harness.statistics.estimates import DECIMALS
 from harness.statistics.step_down import adjusted_p_values
 from reports.analysis import summary
-from reports.results import Results, TruthColumn
 
 BEST, TIED = "best", "not distinguishable"
 """Marks of `against_best`."""

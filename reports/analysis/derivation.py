@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.space.collapse import TRUTH
 from harness.statistics import estimates as statistics
 from harness.statistics.significance import DECIMALS
-from reports.results import Results
 
 OWN_RULE = "variant"
 """The rule that the variant itself answers by."""

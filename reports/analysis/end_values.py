@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.space.cell import POOL, SKIP
-from reports.results import Results
 
 LAST_SHARE = 10
 """Flips are counted over the last epochs of a run: one in this many, rounded up."""

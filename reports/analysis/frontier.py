@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.settings.strategy import Strategy
 from harness.space.cell import EDGES, OPERATIONS
 from harness.truth.training_time import BASE_SECONDS, MODEL_EPOCHS, SECONDS
-from reports.results import Results
 
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from harness.results.folder import Results, TruthColumn
 from harness.space.cell import OPERATIONS, SKIP
 from harness.space.drawing import OPERATION_LABELS
-from reports.results import Results, TruthColumn
 
 
 def by_operation_count(space: pd.DataFrame, runs: pd.DataFrame, truth: str) -> pd.DataFrame:

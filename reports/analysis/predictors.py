@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.statistics.clusters import clustered_spearman
 from reports.analysis.end_values import DIAGNOSTICS
-from reports.results import Results
 
 FEWEST_VARIANTS = 6
 """Fewer resampled variants do not tell how much their correlation varies."""

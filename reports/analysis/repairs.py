@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 
+from harness.results.folder import TruthColumn
 from harness.statistics.estimates import bootstrap_interval, pooled
 from harness.statistics.significance import pair_by_seed, sign_flip_test
 from reports.analysis.end_values import DIAGNOSTICS, Diagnostic
 from reports.analysis.summary import SIGN_TEST_SEEDS
-from reports.results import TruthColumn
 
 LEVEL = 0.05
 BY_CHANCE = "with 2, 3, 4 and 5 seeds so do about 48, 27, 22 and 15 % of differences that are none"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from harness.board.compare import LEVEL, paired_training_noise, told_apart
+from harness.results.folder import Results, TruthColumn
 from harness.statistics.estimates import (
     bootstrap_interval,
     interquartile_mean,
@@ -15,7 +16,6 @@ from harness.statistics.estimates import (
 )
 from harness.statistics.significance import compare_with, fewest_pairs
 from reports.analysis import summary
-from reports.results import Results, TruthColumn
 
 HIGHER, LOWER, UNDECIDED = "higher", "lower", "not told apart"
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from harness.results.folder import FINISHED, Results, TruthColumn
 from harness.truth.columns import spread_key
 from harness.truth.table import REPORT_COLUMNS
-from reports.results import FINISHED, Results, TruthColumn
 
 STATUSES = ("done", "stopped", "diverged", "failed", "missing")
 STATISTICS = ("n", "mean", "sd", "median", "min", "max", "percentile")

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from harness.results.folder import Results, TruthColumn
 from harness.space.cell import ALL_SKIP
 from harness.statistics.estimates import DECIMALS
 from harness.statistics.training_noise import allowed_difference, called, error_of_mean, pooled_sd
 from harness.truth.columns import cells_with_errors, spread_key
-from reports.results import Results, TruthColumn
 
 
 def has_trainings(results: Results, column: TruthColumn) -> bool:

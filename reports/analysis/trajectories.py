@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from reports.results import Results, TruthColumn
+from harness.results.folder import Results, TruthColumn
 
 DIAGNOSTICS = ("skip_mass", "entropy", "margin")
 """Columns of the epochs that are shares from 0 to 1, entropy as a share of its largest value."""

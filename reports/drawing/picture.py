@@ -48,6 +48,15 @@ class Picture:
         """The SVG element alone, for an HTML page."""
         return self.svg[self.svg.index("<svg") :]
 
+    def figure(self) -> Figure:
+        """Draw the figure anew, for whoever wants to change it or save it otherwise."""
+        with drawing_settings(SETTINGS), _global_stream_kept():
+            return self._plot(*self._arguments)
+
+    def _repr_svg_(self) -> str:
+        """What a notebook shows."""
+        return self.svg
+
     @cached_property
     def _forms(self) -> tuple[str, bytes]:
         return _drawn(self)
@@ -64,8 +73,8 @@ def draw_together(pictures: Sequence[Picture], processes: int) -> None:
 
 
 def _drawn(picture: Picture) -> tuple[str, bytes]:
+    figure = picture.figure()
     with drawing_settings(SETTINGS), _global_stream_kept():
-        figure = picture._plot(*picture._arguments)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg")
         figure.savefig(png, format="png", dpi=160, metadata={"Software": None})

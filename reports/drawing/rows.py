@@ -7,8 +7,8 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
+from harness.results.folder import FINISHED
 from reports.drawing import style
-from reports.results import FINISHED
 
 ROW = 0.27
 """Height of a row, inches."""

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogFormatter
 
+from harness.results.folder import TruthColumn
 from reports.drawing import style
 from reports.figures.accuracy import stretch_axis
-from reports.results import TruthColumn
 
 COLOURS = {
     "gradient": "#0072b2",

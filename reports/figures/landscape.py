@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from harness.results.folder import TruthColumn
 from harness.space.cell import EDGES, OPERATIONS
 from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
 from reports.analysis.landscape import shapes
 from reports.drawing import style
 from reports.drawing.bands import draw_boxes
 from reports.figures.accuracy import stretch_axis
-from reports.results import TruthColumn
 
 RUN: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "white", "mec": style.INK, "mew": 0.8}
 CURVE_POINTS = 400

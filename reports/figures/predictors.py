@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from harness.results.folder import TruthColumn
 from reports.analysis.end_values import DIAGNOSTICS
 from reports.analysis.predictors import known_diagnostics
 from reports.drawing import style
 from reports.figures.accuracy import stretch_axis
-from reports.results import TruthColumn
 
 PANELS_A_ROW = 4
 

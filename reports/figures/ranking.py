@@ -8,10 +8,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from harness.results.folder import TruthColumn
 from reports.drawing import style
 from reports.drawing.bands import draw_bands
 from reports.figures.accuracy import stretch_axis
-from reports.results import TruthColumn
 
 PANELS_A_ROW = 5
 TITLE_LENGTH = 16

@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.results.folder import TruthColumn
 from reports.analysis.repairs import with_truth
 from reports.analysis.summary import SIGN_TEST_SEEDS
 from reports.drawing import style
-from reports.results import TruthColumn
 
 HIGHER, LOWER = "#0072b2", "#d55e00"
 

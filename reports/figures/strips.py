@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from harness.results.folder import FINISHED, TruthColumn
 from reports.drawing import style
 from reports.drawing.bands import PERCENTILES, draw_boxes
 from reports.drawing.rows import (
@@ -23,7 +24,6 @@ from reports.drawing.rows import (
     run_points,
 )
 from reports.figures.accuracy import stretch_axis
-from reports.results import FINISHED, TruthColumn
 
 TALL = 25
 """Rows from which on the accuracies stand above the plot too."""

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.results.folder import TruthColumn
 from reports.drawing import style
 from reports.drawing.rows import (
     COLOURS,
@@ -20,7 +21,6 @@ from reports.drawing.rows import (
     name_rows,
 )
 from reports.figures.accuracy import stretch_axis
-from reports.results import TruthColumn
 
 ROW = 0.38
 """Height of a row, inches: runs above, trainings below."""

@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from harness.results.folder import TruthColumn
 from harness.space.cell import EDGE_NAMES, OPERATIONS
 from harness.space.drawing import OPERATION_COLOURS, OPERATION_LABELS
 from reports.drawing import style
 from reports.drawing.bands import draw_bands
 from reports.figures.accuracy import stretch_axis
-from reports.results import TruthColumn
 
 PANELS_A_ROW = 4
 TITLE_LENGTH = 24

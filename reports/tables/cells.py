@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from harness.results.folder import Results, TruthColumn
 from harness.space.cell import Cell
 from harness.space.drawing import OPERATION_LABELS
 from harness.truth.columns import spread_key
 from reports.analysis import summary
-from reports.results import Results, TruthColumn
 from reports.tables import table as tables
 from reports.tables.table import Entry, Table, number
 

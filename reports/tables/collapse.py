@@ -2,13 +2,13 @@
 
 import pandas as pd
 
+from harness.results.folder import TruthColumn
 from harness.space.cell import EDGES, OPERATIONS
 from harness.space.collapse import SKIPS, TRUTH
 from harness.space.drawing import OPERATION_LABELS
 from reports import false_rates
 from reports.analysis.end_values import DIAGNOSTICS
 from reports.analysis.predictors import FEWEST_VARIANTS
-from reports.results import TruthColumn
 from reports.tables.table import DASH, Entry, Table, number
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.board.compare import LEVEL
+from harness.results.folder import Results, TruthColumn
 from reports import false_rates
 from reports.analysis import summary
 from reports.analysis.comparison import BEST, GROUPS, TIED, comparison_data
-from reports.results import Results, TruthColumn
 from reports.tables.table import DASH, Entry, Table, mean_entry, number
 
 TIED_SIGN = "†"

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.space.collapse import TRUTH
 from reports.analysis.derivation import DRAWS, OWN_RULE, RULES
-from reports.results import Results
 from reports.tables.table import DASH, Entry, Table, number, signed
 
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from reports.analysis.frontier import COSTS, STRATEGIES
-from reports.results import Results
 from reports.tables.table import DASH, Entry, Table, number
 
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from reports.analysis import summary
 from reports.analysis.beside_published import OURS
-from reports.results import Results
 from reports.tables.table import DASH, Entry, Table, number
 
 NAN = float("nan")

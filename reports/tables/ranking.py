@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.statistics.rank_correlation import BEST_CELLS
 from reports.analysis.ranking import STATISTICS
-from reports.results import Results
 from reports.tables.table import DASH, Entry, Table, number
 
 

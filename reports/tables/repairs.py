@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from harness.results.folder import TruthColumn
 from harness.space.cell import POOL, SKIP
 from reports import false_rates
 from reports.analysis.end_values import Diagnostic
 from reports.analysis.repairs import BY_CHANCE, with_truth
 from reports.analysis.summary import SIGN_TEST_SEEDS
-from reports.results import TruthColumn
 from reports.tables.table import DASH, Entry, Table, signed
 
 PARTS = {

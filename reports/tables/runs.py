@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from harness.results.folder import FINISHED, Results
 from harness.tracking.tracked import Tracked
 from reports.analysis import summary
-from reports.results import FINISHED, Results
 from reports.tables.table import DASH, Entry, Table, mean_entry, number
 
 MEBIBYTE = 2**20

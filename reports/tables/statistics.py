@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from harness.board.compare import LEVEL
+from harness.results.folder import Results, TruthColumn
 from harness.statistics.estimates import (
     FloatArray,
 )
@@ -14,7 +15,6 @@ from reports import false_rates
 from reports.analysis import summary
 from reports.analysis.aggregate import aggregate_columns, aggregate_data
 from reports.analysis.statistics import HIGHER, LOWER, column_statistics, versus
-from reports.results import Results, TruthColumn
 from reports.tables.table import DASH, Entry, Table, column_heading, interval_entry, mean_entry, number
 
 

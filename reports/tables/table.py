@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reports.results import TruthColumn
+from harness.results.folder import TruthColumn
 
 DASH = "–"
 

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
+from harness.results.folder import Results, TruthColumn
 from harness.space.cell import Cell
 from harness.statistics.training_noise import WITHIN
 from harness.truth.columns import spread_key
 from reports.analysis import summary
 from reports.analysis.trainings import beside_highest, spreads
-from reports.results import Results, TruthColumn
 from reports.tables.cells import operations
 from reports.tables.table import DASH, Entry, Table, column_heading, number
 

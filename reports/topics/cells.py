@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.space.cell import Cell
 from harness.space.drawing import cell_svg
-from reports.results import Results
 from reports.section import Block, Card, Cards, Folded, Section, Text
 from reports.tables.cells import cells_table
 from reports.tables.table import number

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.space.cell import SKIP
 from harness.space.collapse import TRUTH
@@ -15,7 +16,6 @@ from reports.figures.collapse_rates import rates_figure, times_figure
 from reports.figures.landscape import count_figure, landscape_figure
 from reports.figures.predictors import eigenvalue_figure, end_values_figure
 from reports.figures.repairs import repairs_figure
-from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.collapse import count_table, predictors_table, rates_table
 from reports.tables.repairs import repairs_tables

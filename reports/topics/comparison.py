@@ -3,11 +3,11 @@
 import pandas as pd
 
 from harness.board.compare import LEVEL
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.statistics.significance import fewest_pairs
 from reports.analysis import summary
 from reports.analysis.beside_published import OURS, protocols_sentence, published_data
-from reports.results import Results
 from reports.section import Block, Folded, Section, Text
 from reports.tables.comparison import TIED_SIGN, main_table
 from reports.tables.published import beside_table, others_table

@@ -1,10 +1,10 @@
 """What a search cost."""
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from reports.analysis import summary
 from reports.drawing.picture import Picture
 from reports.figures.strips import cost_strip
-from reports.results import Results
 from reports.section import Block, Figures, Section, Text
 from reports.tables.runs import costs_table
 

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.space.collapse import TRUTH
 from reports.analysis.derivation import DRAWS, OWN_RULE, RULES, by_rule, by_variant, collapse_mark, truth_by_rule
 from reports.drawing.picture import Picture
 from reports.figures.derivation import heat_map
-from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.derivation import difference_table, own_rules_table, rule_name, rules_table, truth_table
 from reports.tables.table import signed

@@ -1,10 +1,10 @@
 """Over the epochs: truth of the current cell, skip weight, entropy and margin."""
 
+from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from reports.analysis.trajectories import DIAGNOSTICS, diagnostics, truth_by_seed, truth_over_seeds
 from reports.drawing.picture import Picture
 from reports.figures.trajectories import diagnostics_over_epochs, truth_over_epochs
-from reports.results import Results, TruthColumn
 from reports.section import Block, Figures, Section, Text
 
 

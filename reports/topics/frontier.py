@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from reports.analysis.frontier import (
     COSTS,
@@ -17,7 +18,6 @@ from reports.analysis.frontier import (
 )
 from reports.drawing.picture import Picture
 from reports.figures import frontier as frontier_figures
-from reports.results import Results
 from reports.section import Block, Figures, Section, Text
 from reports.tables.frontier import frontier_table, price_table, seconds
 

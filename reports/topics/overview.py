@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from harness.results.folder import FINISHED, Results
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, EDGES, OPERATIONS, SKIP
 from harness.space.collapse import SKIPS
@@ -11,7 +12,6 @@ from reports import limits
 from reports.analysis import summary
 from reports.analysis.statistics import HIGHER, LOWER, versus
 from reports.facts import Facts, Name, Sentence, text
-from reports.results import FINISHED, Results
 from reports.section import Block, Card, Cards, Folded, Section, Text
 from reports.tables.facts import facts_table
 

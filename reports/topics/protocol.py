@@ -1,8 +1,8 @@
 """The protocol, and what each method is."""
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from reports.methods import Description, flatten
-from reports.results import Results
 from reports.section import Block, Section, Text
 from reports.tables.settings import methods_table, settings_table
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from reports.methods import plain
-from reports.results import Results
 from reports.section import Block, Section, Text
 from reports.tables.table import Entry, Table
 

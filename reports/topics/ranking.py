@@ -2,12 +2,12 @@
 
 import pandas as pd
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.statistics.rank_correlation import BEST_CELLS
 from reports.analysis.ranking import at_the_end, last_accuracies, over_epochs, taus
 from reports.drawing.picture import Picture
 from reports.figures import ranking as ranking_figures
-from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.ranking import column_table, course_table, end_table
 

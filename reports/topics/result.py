@@ -1,10 +1,10 @@
 """The truth of every run, beside what needs no search."""
 
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from reports.analysis import summary
 from reports.drawing.picture import Picture
 from reports.figures.strips import truth_strip
-from reports.results import Results
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.cells import columns_table, landmarks_table
 from reports.tables.runs import lost_table

@@ -1,7 +1,7 @@
 """The runs in numbers."""
 
+from harness.results.folder import Results
 from harness.tracking.tracked import LOCAL_PAGE, Tracked
-from reports.results import Results
 from reports.section import Block, Folded, Section, Text
 from reports.tables.runs import runs_table
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from reports.analysis import aggregate
 from reports.analysis.statistics import VERDICTS, baselines_with_result, best_baseline, column_statistics, versus
 from reports.drawing.picture import Picture
 from reports.figures.profiles import draw_profiles
-from reports.results import Results, TruthColumn
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.statistics import aggregate_table, noise_table, statistics_table, versus_table
 from reports.tables.table import Table

@@ -3,13 +3,13 @@
 import pandas as pd
 
 from harness.board.published import read_published
+from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from harness.statistics.training_noise import WITHIN
 from reports.analysis import summary
 from reports.analysis.trainings import beside_highest, has_trainings, skip_trainings, spreads
 from reports.drawing.picture import Picture
 from reports.figures.trainings import both_spreads
-from reports.results import Results, TruthColumn
 from reports.section import Block, Figures, Folded, Section, Text
 from reports.tables.trainings import single_table, spreads_table
 

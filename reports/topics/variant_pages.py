@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from harness.tracking.tracked import Tracked
 from reports.analysis.trajectories import MEASURES, measures, op_weights
@@ -13,7 +14,6 @@ from reports.drawing.style import shorten
 from reports.figures.trajectories import op_weights as op_weights_figure
 from reports.figures.variant import REFERENCE, VARIANT, beside_reference
 from reports.methods import Description
-from reports.results import Results
 from reports.section import Block, Figures, Section, Text
 from reports.tables.cells import operations
 from reports.tables.runs import runs_table

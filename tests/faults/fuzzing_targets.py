@@ -21,13 +21,15 @@ from PIL import Image
 from benchmarks.synthetic_nas_bench_201 import cell_results
 from harness.base.errors import UserError, in_one_line
 from harness.base.files import file_checksum
-from harness.board.lookup import RESULTS, look_up
+from harness.board.lookup import look_up
 from harness.board.runner import is_running, run_lock, run_search
 from harness.cli import main
 from harness.images.decoded import IMAGES, decode, load_cached, write_cached
 from harness.images.split import split_images
 from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.records.record import CHECKSUMS, read_table, read_whole_run, run_folder
+from harness.results.columns import RESULTS
+from harness.results.folder import load_results
 from harness.search import registry
 from harness.settings.project import set_params
 from harness.settings.protocol import AccuracyColumn, DataSettings, SplitSettings, TruthSettings, load_board
@@ -36,7 +38,6 @@ from harness.testing import TINY_PROTOCOL
 from harness.tracking.tracked import TRACKED, Tracked, read_tracked
 from harness.truth.sources import import_table, import_truth
 from harness.truth.table import TRUTH_FILE, Truth, write_truth
-from reports.results import load_results
 from tests.conftest import tiny_params, write_params
 from tests.faults import hostile_arguments, hostile_pickles, mutations, odd_places, odd_tables
 from tests.faults.mutations import Random

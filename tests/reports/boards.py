@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from harness.results.folder import Results, load_results
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_SKIP
-from reports.results import Results, load_results
 from tests.reports.simulate import Simulation
 
 TEST = "truth/cifar10/test"

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.board.lookup import CELL_MEASURES
 from harness.records.record import EPOCH_COLUMNS
+from harness.results.columns import CELL_MEASURES
 from harness.search.diagnostics import flips, mixture_measures
 from harness.settings.protocol import Board
 from harness.settings.validation import validate
@@ -40,6 +40,7 @@ from harness.statistics.rank_correlation import rank_correlation_table
 from harness.statistics.training_noise import errors_of_means
 from harness.truth.columns import SPREADS, rank, spread_key
 from harness.truth.sources import import_analog_nasbench
+from harness.truth.table import Truth
 
 SCALES = {"cifar10": 1.0, "cifar10-valid": 1.0, "cifar100": 0.77, "ImageNet16-120": 0.49}
 """Roughly how much lower accuracies are on each data set."""
@@ -241,9 +242,15 @@ def single_trainings(truth: pd.DataFrame, cells: list[str], trainings: int) -> p
 
 
 @cache
+def embedded_truth() -> Truth:
+    """Return the table that the package analog-nasbench carries."""
+    return import_analog_nasbench()
+
+
+@cache
 def embedded_accuracies() -> np.ndarray:
     """Return the accuracy of every cell in its official order, percent."""
-    return import_analog_nasbench().frame.sort_values("cell")["accuracy"].to_numpy()
+    return embedded_truth().frame.sort_values("cell")["accuracy"].to_numpy()
 
 
 def derived_cells(runs: list[dict[str, Any]]) -> pd.DataFrame:
@@ -398,14 +405,19 @@ def _one_shot(epochs: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def _space(truth: pd.DataFrame) -> pd.DataFrame:
+    return _described_cells().join(truth, on="cell")
+
+
+@cache
+def _described_cells() -> pd.DataFrame:
     cells = every_cell()
     rows = [{"cell_index": cell.index, "cell": str(cell), "canonical": cell.canonical} for cell in cells]
     measures = pd.DataFrame([_measures_of(cell) for cell in cells])
-    return pd.concat([pd.DataFrame(rows), measures], axis=1).join(truth, on="cell")
+    return pd.concat([pd.DataFrame(rows), measures], axis=1)
 
 
 def _measures_of(cell: Cell) -> dict[str, float]:
-    counts = {f"count_{operation}": cell.counts[operation] for operation in OPERATIONS}
+    counts = {f"count_{operation}": count for operation, count in cell.counts.items()}
     size = {"parameters": cell.parameters(Shape()), "flops": cell.flops(Shape())}
     return {**counts, "depth": cell.depth, "width": cell.width, **size}
 

@@ -21,7 +21,7 @@ def test_only_figures_draw_and_they_compute_nothing_from_results():
     for path in REPORTS.rglob("*.py"):
         libraries = {name.partition(".")[0] for name in imported(path)}
         if path.parent.name in ("figures", "drawing"):
-            assert "reports.results.Results" not in imported(path), path
+            assert "harness.results.folder.Results" not in imported(path), path
         elif path.parent.name != "generated":
             assert not libraries & {"matplotlib", "seaborn"}, path
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from harness.base.errors import UserError
+from harness.results.folder import load_results
 from harness.search import registry
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from harness.tracking.tracked import Tracked
 from reports.drawing.picture import Picture
 from reports.page import _check_keys, _check_names, build_report
-from reports.results import load_results
 from reports.section import Section
 from reports.tables.runs import runs_table
 from reports.tables.table import Table

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from harness.base.streams import stream
-from harness.board.lookup import RESULTS, look_up, read_results
+from harness.board.lookup import look_up, read_results
 from harness.board.runner import run_search
 from harness.networks.supernet import Controls, Supernet
 from harness.records.record import read_table, run_folder
+from harness.results.columns import RESULTS
 from harness.search.loop import Search
 from harness.search.variant import Phase
 from harness.settings.protocol import load_board

@@ -24,11 +24,11 @@ from harness.board.runner import is_running, run_lock, run_search
 from harness.images.decoded import load_cached
 from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.records.record import read_whole_run
+from harness.results.folder import load_results
 from harness.settings.protocol import Board, load_board
 from harness.settings.validation import read_yaml
 from harness.tracking.tracked import TRACKED, read_tracked
 from harness.truth.table import Truth
-from reports.results import load_results
 from tests.harness.tracking.runs import board_of
 
 Make = Callable[[Path], object]

@@ -9,6 +9,8 @@ import pytest
 from harness.board.lookup import look_up
 from harness.board.runner import run_baseline, run_search
 from harness.records.record import EPOCH_COLUMNS, read_record, run_folder, write_run
+from harness.results.columns import RESULT_COLUMNS, SCHEMA_VERSION
+from harness.results.folder import load_results
 from harness.settings.protocol import load_board
 from harness.space.cell import ALL_SKIP, CELL_COUNT, OPERATIONS
 from harness.truth.columns import SPREADS
@@ -100,6 +102,21 @@ def test_single_trainings_reach_every_table_of_cells(results: Path) -> None:
     assert skip["accuracy"].mean() == pytest.approx(60.78, abs=0.005)
     ended_in = set(pd.read_parquet(results / "runs.parquet")["cell_index"].dropna())
     assert ended_in < set(single["cell_index"])
+
+
+def test_every_column_is_documented(results: Path) -> None:
+    tables = {path.stem for path in results.glob("*.parquet")}
+    assert tables == set(RESULT_COLUMNS)
+    for name in tables:
+        columns = pd.read_parquet(results / f"{name}.parquet").columns
+        assert {column.replace("cifar10/test", "DATA_SET/SPLIT") for column in columns} == set(RESULT_COLUMNS[name])
+
+
+def test_the_folder_states_its_version_and_is_read_back(results: Path) -> None:
+    assert json.loads((results / "provenance.json").read_text())["schema_version"] == SCHEMA_VERSION
+    loaded = load_results(results)
+    assert loaded.finished["variant"].tolist() == ["darts", *["random-search"] * 3]
+    assert loaded.main.key == "truth/cifar10/test"
 
 
 def test_metrics_are_a_few_numbers_a_variant(results: Path) -> None:

@@ -2,9 +2,9 @@ import math
 
 import pandas as pd
 
+from harness.results.folder import TruthColumn
 from harness.space.cell import ALL_CONV3, ALL_SKIP, OPERATIONS, RESIDUAL, all_cells
 from reports.analysis import landscape
-from reports.results import TruthColumn
 
 MAIN = "truth/cifar10/test"
 COLUMN = TruthColumn(MAIN, "CIFAR-10 test", 200, 87.0, 12.9, 90.7, 94.37, str(RESIDUAL), ())

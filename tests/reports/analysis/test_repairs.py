@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.results.folder import TruthColumn
 from harness.space.cell import RESIDUAL
 from reports.analysis import repairs
-from reports.results import TruthColumn
 from reports.tables.repairs import mark
 
 MAIN = "truth/cifar10/test"

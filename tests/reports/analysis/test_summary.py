@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL, Cell
 from reports.analysis import summary
-from reports.results import Results, load_results
 from tests.reports.simulate import Simulation
 
 TEST = "truth/cifar10/test"

@@ -3,8 +3,8 @@ import math
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from reports.analysis.trajectories import diagnostics, median_and_range, op_weights, over_seeds, truth_by_seed
-from reports.results import Results, load_results
 from tests.reports.simulate import Simulation
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.results.folder import load_results
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports.analysis import summary
-from reports.results import load_results
 from reports.section import Block, Folded
 from reports.tables.latex import to_latex
 from reports.tables.table import Table

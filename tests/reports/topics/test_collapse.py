@@ -5,11 +5,11 @@ import math
 
 import pytest
 
+from harness.results.folder import Results, TruthColumn, load_results
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports.analysis import collapse_rates, predictors, repairs, summary
 from reports.analysis.end_values import end_values
 from reports.drawing.picture import Picture
-from reports.results import Results, TruthColumn, load_results
 from reports.section import Figures, Folded, Text
 from reports.tables.repairs import repairs_tables
 from reports.tables.table import Table

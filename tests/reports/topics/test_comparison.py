@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.space.cell import ALL_SKIP
 from harness.statistics.step_down import step_down_sign_flips
 from reports.analysis import summary
 from reports.analysis.comparison import BEST, TIED, against_best
-from reports.results import Results, load_results
 from reports.section import Folded, Section, Text
 from reports.tables import comparison as comparison_tables
 from reports.tables.table import Entry, Table

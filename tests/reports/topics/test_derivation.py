@@ -4,11 +4,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.search.derivation import CHEAP_RULES
 from harness.settings.protocol import Board
 from reports.analysis import derivation as derivation_analysis
 from reports.analysis.derivation import DRAWS, OWN_RULE, RULES, by_rule, by_variant
-from reports.results import Results, load_results
 from reports.section import Figures, Folded, Text
 from reports.tables import table as tables
 from reports.topics import derivation

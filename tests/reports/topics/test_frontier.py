@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.settings.protocol import Board
 from harness.space.cell import CONV1, CONV3, POOL, SKIP, Cell
 from harness.truth.training_time import MODEL_EPOCHS, model_seconds
 from reports.analysis import frontier as frontier_analysis
-from reports.results import Results, load_results
 from reports.section import Figures, Section, Text
 from reports.tables import table as tables
 from reports.topics import frontier

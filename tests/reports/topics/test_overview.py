@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
 from harness.statistics.significance import detectable_difference
 from reports.analysis import summary
 from reports.facts import Facts, Name, Number, Sentence, text
 from reports.page import build_report
-from reports.results import Results, load_results
 from reports.tables.facts import facts_table
 from reports.topics.overview import Finding, Overview, overview_of, section
 from tests.reports.analysis.test_summary import with_truth

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from harness.results.folder import load_results
 from harness.space.cell import ALL_SKIP
-from reports.results import load_results
 from reports.section import Text
 from reports.topics import overview, provenance
 from reports.topics.provenance import repeatability

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from harness.results.folder import Results, load_results
 from harness.settings.protocol import Board
 from reports.analysis import ranking as ranking_analysis
-from reports.results import Results, load_results
 from reports.section import Figures, Folded, Section, Text
 from reports.tables import latex, markdown
 from reports.tables import table as tables

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from reports.analysis import aggregate, summary
 from reports.analysis import statistics as statistics_analysis
 from reports.analysis.statistics import EQUAL, HIGHER, INSIDE, LOWER, NO_PAIR, TOO_FEW, UNDECIDED, versus
-from reports.results import Results, load_results
 from reports.section import Figures, Folded, Section, Text
 from reports.tables import statistics as statistics_tables
 from reports.tables.table import Entry, Table

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, ALL_SKIP, RESIDUAL
 from harness.statistics.training_noise import UNKNOWN, WITHIN
@@ -14,7 +15,6 @@ from harness.truth.columns import spread_key
 from reports.analysis import summary
 from reports.analysis.statistics import INSIDE, TRAINING, versus
 from reports.analysis.trainings import beside_highest, spreads
-from reports.results import Results, load_results
 from reports.section import Figures, Folded, Section, Text
 from reports.tables.cells import cells_table, landmarks_table
 from reports.tables.table import Table

@@ -4,6 +4,7 @@ import re
 import pandas as pd
 import pytest
 
+from harness.results.folder import Results, load_results
 from harness.search import registry
 from harness.settings.protocol import Board
 from harness.space.cell import ALL_SKIP, RESIDUAL
@@ -11,7 +12,6 @@ from harness.tracking.tracked import Tracked
 from reports.analysis.trajectories import measures
 from reports.figures.variant import VARIANT, beside_reference
 from reports.methods import describe, flatten
-from reports.results import Results, load_results
 from reports.section import Figures, Section, Text
 from reports.tables.table import Table
 from reports.topics.variant_pages import VariantPage, slugs, variant_page, variant_pages

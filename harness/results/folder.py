@@ -1,4 +1,4 @@
-"""The folder `results/` of the look-up stage, read and checked once for the whole report."""
+"""The folder `results/` of the look-up stage as tidy data frames, read and checked, for the report and notebooks."""
 
 import json
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ import pandas as pd
 from harness.base.errors import UserError, in_one_line
 from harness.base.files import read_text
 from harness.base.parquet import read_parquet
-from harness.board.lookup import CELL_MEASURES
-from harness.records.record import EPOCH_COLUMNS
+from harness.base.versions import check_version
+from harness.records.record import EPOCH_COLUMNS, FINISHED
+from harness.results.columns import CELL_MEASURES, READABLE_VERSIONS, RESULTS
 from harness.space.cell import OPERATIONS
 from harness.truth.columns import NOISE_FLOOR, SPREADS, rank, spread_key
 
@@ -37,9 +38,6 @@ RANK_TEXTS = ("variant", "column")
 RANK_NUMBERS = ("seed", "epoch", "cells", "kendall", "spearman", "kendall_best_fifth", "precision_at_10")
 SPACE_TEXTS, SPACE_NUMBERS = ("cell", "canonical"), ("cell_index", *CELL_MEASURES)
 TRAINING_TEXTS, TRAINING_NUMBERS = ("column",), ("cell_index", "trial", "training_seed", "accuracy")
-
-FINISHED = ("done", "stopped")
-"""Statuses whose cell is a result; `stopped` is the variant's own decision to end early."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +75,14 @@ class TruthColumn:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything a report is made of, apart from the board."""
+    """The results of a board as tidy tables; `RESULT_COLUMNS` has what each column means."""
 
     runs: pd.DataFrame
     """A row for every run of the board, without a result too."""
     epochs: pd.DataFrame
+    """A row for every run and epoch (of a baseline: evaluation): the argmax cell, its truth, and the diagnostics."""
     alpha: pd.DataFrame
+    """A row for every search, epoch, edge and operation: alpha and the op weight."""
     derived: pd.DataFrame
     """A row for every run and derivation rule: rule, cell and the truth columns."""
     draws: pd.DataFrame
@@ -96,6 +96,7 @@ class Results:
     space: pd.DataFrame
     """A row for every cell of the space, with its measures and the truth columns."""
     landmarks: pd.DataFrame
+    """A row for every cell that takes no search: name, cell and the truth columns."""
     trainings: pd.DataFrame
     """A row for every single training, in each truth column, of the cells that runs ended in and of the landmarks."""
     columns: tuple[TruthColumn, ...]
@@ -127,13 +128,17 @@ class Results:
         return str(source["table"] or (source["file"] if source["source"] == "table" else source["source"]))
 
 
-def load_results(folder: Path) -> Results:
-    """Read the look-up stage's folder.
+def load_results(folder: Path | str = RESULTS) -> Results:
+    """Read the folder that `dvc repro lookup` writes.
 
     Raises:
-        UserError: a file or a column is missing or damaged.
+        UserError: it was written by another version, or a file or a column is missing or damaged.
     """
+    folder = Path(folder)
     truth = _read_json(folder / "truth.json", required=("source", "cells", "columns"))
+    provenance = _read_json(folder / "provenance.json", required=())
+    # Folders of before the key are of the first version.
+    check_version(folder, provenance.get("schema_version", 1), READABLE_VERSIONS, again="run the look-up stage again")
     if type(truth["cells"]) is not int or not isinstance(truth["columns"], dict):
         raise UserError(f"{folder / 'truth.json'} is damaged: expected a number of cells, and columns by name")
     columns = tuple(_truth_column(folder, key, content) for key, content in truth["columns"].items())
@@ -162,7 +167,7 @@ def load_results(folder: Path) -> Results:
         cell_count=truth["cells"],
         truth_source={key: truth.get(key) for key in ("source", "table", "told_by", "file", "sha256", "cells")},
         missing_columns=tuple(truth.get("missing_columns", ())),
-        provenance=_read_json(folder / "provenance.json", required=()),
+        provenance=provenance,
     )
 
 
