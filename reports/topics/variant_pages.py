@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from harness.results.folder import Results, TruthColumn
+from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.tracking.tracked import Tracked
 from reports.analysis.trajectories import MEASURES, measures, op_weights

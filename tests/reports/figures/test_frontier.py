@@ -5,10 +5,10 @@ import pytest
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from harness.results.folder import TruthColumn
 from reports.analysis.frontier import STRATEGIES
 from reports.drawing import style
 from reports.figures.frontier import COLOURS, frontier
-from reports.results import TruthColumn
 
 COLUMN = TruthColumn("truth/cifar10/test", "CIFAR-10 test", 200, 87.0, 12.0, 90.0, 94.4, "", [])
 
