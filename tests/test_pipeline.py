@@ -131,3 +131,37 @@ class TestBoard:
             assert "params.yaml, variants.darts-2nd: unknown key 'radios', did you mean 'radius'?" in output
             assert "Traceback" not in output
         assert not (board / "runs/darts/seed-8").exists()
+
+
+@pytest.mark.slow
+def test_a_clone_that_pulls_a_board_searches_nothing(tmp_path: Path) -> None:
+    made, clone = tmp_path / "made", tmp_path / "clone"
+    copy_project(made)
+    (made / ".gitignore").write_text("__pycache__/\n/.dartsboard/\n/mlflow.db*\n")
+    write_params(made, tiny_params(seeds=[0], variants={"darts": {}}))
+    dvc(made, "remote", "add", "--default", "shelf", str(tmp_path / "shelf"))
+    dvc(made, "repro")
+    committed = (
+        "git",
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "--quiet",
+        "--all",
+        "--message",
+        "A board",
+    )
+    run(made, "git", "add", ".")
+    run(made, *committed)
+    dvc(made, "push")
+    run(tmp_path, "git", "clone", "--quiet", str(made), str(clone))
+    dvc(clone, "pull")
+    assert ran(dvc(clone, "repro")) <= {"track", "report"}
+    assert ran(dvc(clone, "repro")) == set()
+    for file in ("runs/darts/seed-0/alpha.parquet", "results/plot_runs.csv", "data/truth.parquet"):
+        assert (clone / file).read_bytes() == (made / file).read_bytes()
+    drawn = json.loads(dvc(clone, "plots", "show", "--json"))
+    assert len(drawn["data"]) == 4
+    assert not drawn.get("errors")

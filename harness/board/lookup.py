@@ -13,6 +13,7 @@ import pandas as pd
 from harness.base.errors import UserError, in_one_line
 from harness.base.files import read_text, whole_folder
 from harness.base.parquet import read_parquet, write_parquet
+from harness.board.plots import write_plots
 from harness.records.environment import git_revision, processor_name
 from harness.records.record import (
     EPOCH_COLUMNS,
@@ -27,7 +28,7 @@ from harness.records.record import (
 )
 from harness.results.columns import CELL_MEASURES, SCHEMA_VERSION
 from harness.settings.protocol import Board
-from harness.space.cell import ALL_CONV3, ALL_SKIP, CONV1, NONE, OPERATIONS, POOL, RESIDUAL, Cell, Shape, all_cells
+from harness.space.cell import ALL_CONV3, ALL_SKIP, CONV1, NONE, POOL, RESIDUAL, Cell, Shape, all_cells
 from harness.space.collapse import collapse_table
 from harness.statistics.rank_correlation import rank_correlation_table
 from harness.truth.columns import TruthColumns
@@ -49,7 +50,7 @@ REPORTED_PACKAGES = ("torch", "numpy", "pandas", "mlflow", "dvc")
 
 
 def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) -> None:
-    """Write every table of results/ into `output`, all cells with their truths, and metrics.json.
+    """Write every table of results/ into `output`, all cells with their truths, metrics.json, and what DVC draws.
 
     The list of runs comes from the board, not from the folder: a removed seed is gone, and a run that failed or is
     missing has a row that says so.
@@ -74,6 +75,7 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
     with whole_folder(output) as folder:
         for name, table in tables.items():
             write_parquet(table, folder / f"{name}.parquet")
+        write_plots(tables["runs"], tables["epochs"], columns.main, folder)
         _write_json(folder / "truth.json", _truth_description(truth, columns))
         _write_json(folder / "provenance.json", _provenance(board))
         _write_json(folder / "metrics.json", summary_metrics(tables["runs"], list(columns.names().values())))
@@ -113,7 +115,7 @@ def _diagnostics_seconds(epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _measures_of(cell: Cell) -> dict[str, float]:
-    counts = {f"count_{operation}": cell.counts[operation] for operation in OPERATIONS}
+    counts = {f"count_{operation}": count for operation, count in cell.counts.items()}
     size = {"parameters": cell.parameters(Shape()), "flops": cell.flops(Shape())}
     return {**counts, "depth": cell.depth, "width": cell.width, **size}
 
