@@ -41,7 +41,8 @@ def init(folder: str) -> None:
 @click.argument("cell")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cell(cell: str, as_json: bool) -> None:
-    """Describe a cell, given by its official index or its string."""
+    """Describe a cell, given by its official index or its string; with its costs, where params.yaml names a table."""
+    from harness.settings.protocol import PARAMS_FILE, load_costs
     from harness.space.cell import Cell, Shape
 
     found = Cell.parse(cell)
@@ -56,7 +57,19 @@ def cell(cell: str, as_json: bool) -> None:
         "parameters": found.parameters(shape),
         "flops": found.flops(shape),
     }
-    _print(content, as_json)
+    costs = load_costs() if PARAMS_FILE.is_file() else None
+    if costs is None:
+        _print(content, as_json)
+        return
+    from harness.truth.cell_costs import costs_of
+
+    measured = costs_of(costs, found)
+    short = {cost["label"]: _with_unit(cost["value"], cost["unit"]) for cost in measured.values()}
+    _print({**content, "costs": measured if as_json else short}, as_json)
+
+
+def _with_unit(value: float | None, unit: str) -> str:
+    return "not measured" if value is None else f"{value:.4g} {unit}"
 
 
 @main.group()

@@ -31,6 +31,7 @@ from harness.settings.protocol import Board
 from harness.space.cell import ALL_CONV3, ALL_SKIP, CONV1, NONE, POOL, RESIDUAL, Cell, Shape, all_cells
 from harness.space.collapse import collapse_table
 from harness.statistics.rank_correlation import rank_correlation_table
+from harness.truth.cell_costs import cost_columns, describe_costs, read_costs
 from harness.truth.columns import TruthColumns
 from harness.truth.table import Truth
 
@@ -56,7 +57,7 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
     missing has a row that says so.
 
     Raises:
-        UserError: a record is damaged, or `output` cannot be written.
+        UserError: a record or the table of costs is damaged, or `output` cannot be written.
     """
     operations = board.chosen.operations
     columns = TruthColumns(truth, operations)
@@ -70,13 +71,18 @@ def look_up(board: Board, truth: Truth, output: Path, runs_root: Path = RUNS) ->
     tables["rank_correlation"] = rank_correlation_table(tables["one_shot"], list(columns.names().values()))
     tables["landmarks"] = _landmarks(columns, operations)
     tables["space"] = _space(columns, operations)
+    if board.costs is not None:
+        costs = read_costs(board.costs)
+        for name in ("runs", "derived", "space"):
+            tables[name] = pd.concat([tables[name], cost_columns(costs, tables[name]["cell_index"])], axis=1)
     ended_in = pd.concat([tables[name]["cell_index"] for name in ("runs", "derived", "landmarks")])
     tables["trainings"] = columns.trainings(ended_in)
+    described = describe_costs(board.costs) if board.costs else {}
     with whole_folder(output) as folder:
         for name, table in tables.items():
             write_parquet(table, folder / f"{name}.parquet")
         write_plots(tables["runs"], tables["epochs"], columns.main, folder)
-        _write_json(folder / "truth.json", _truth_description(truth, columns))
+        _write_json(folder / "truth.json", _truth_description(truth, columns) | {"costs": described})
         _write_json(folder / "provenance.json", _provenance(board))
         _write_json(folder / "metrics.json", summary_metrics(tables["runs"], list(columns.names().values())))
 

@@ -18,8 +18,13 @@ from harness.settings.protocol import Board
 
 SOURCES_FILE = Path("sources.json")
 
-Part = Literal["images", "split", "truth"]
-KEYS: dict[Part, str] = {"images": "data.path", "split": "data.split.file", "truth": "truth.path"}
+Part = Literal["images", "split", "truth", "costs"]
+KEYS: dict[Part, str] = {
+    "images": "data.path",
+    "split": "data.split.file",
+    "truth": "truth.path",
+    "costs": "costs.path",
+}
 """What is made from named files, and the setting that names them."""
 CODE = "code"
 """Beside them, in a board whose code is that of an installed Dartsboard: a hash of that code."""
@@ -66,6 +71,8 @@ def _current_sources(board: Board) -> dict[str, Source]:
     for part, (path, files) in _named_files(board).items():
         digest = _digest(files, hashes)
         before = written.get(part, NOTHING)
+        if part == "costs" and digest is not None:
+            digest = _with_settings(digest, board)
         if digest is None and before.get("path") == path:
             digest = before.get("sha256")  # what is not at hand here has not changed
         sources[part] = {"path": path, "sha256": digest}
@@ -88,7 +95,18 @@ def _named_files(board: Board) -> dict[Part, tuple[str | None, list[Path]]]:
         from harness.truth.sources import source_files
 
         named["truth"] = truth.path, source_files(truth)
+    if board.costs is not None:
+        named["costs"] = board.costs.path, [named_path(board.costs.path)]
     return named
+
+
+def _with_settings(digest: str, board: Board) -> str:
+    """Return a digest of the costs' file and of all that params.yaml says of it.
+
+    The key `costs` may be absent from params.yaml, so DVC cannot watch it there.
+    """
+    said = board.costs.model_dump_json() if board.costs else ""
+    return hashlib.sha256(f"{digest} {said}".encode()).hexdigest()
 
 
 def _digest(files: list[Path], hashes: KnownHashes) -> str | None:

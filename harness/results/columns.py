@@ -26,6 +26,7 @@ _MEASURES = {
 _CANONICAL = {"canonical": "a form that cells share which compute the same function"}
 _TRUTH = {"truth/DATA_SET/SPLIT": "true accuracy of the cell: mean over its trainings, percent"}
 _PERCENTILE = {"percentile/DATA_SET/SPLIT": "percent of all cells that are worse"}
+_COSTS = {"cost/NAME": "cost of the cell on a device, in the unit that params.yaml names; only with `costs` there"}
 _SPREADS = {
     f"{name}/DATA_SET/SPLIT": meaning
     for name, meaning in zip(
@@ -63,6 +64,7 @@ RESULT_COLUMNS: dict[str, dict[str, str]] = {
         **_TRUTH,
         **_PERCENTILE,
         **_SPREADS,
+        **_COSTS,
     },
     "epochs": {
         **_RUN,
@@ -82,7 +84,7 @@ RESULT_COLUMNS: dict[str, dict[str, str]] = {
         "alpha": "architecture parameter after the epoch",
         "weight": "op weight that the method makes of it",
     },
-    "derived": {**_RUN, "rule": "derivation rule", **_CELL, **_TRUTH, **_SPREADS},
+    "derived": {**_RUN, "rule": "derivation rule", **_CELL, **_TRUTH, **_SPREADS, **_COSTS},
     "draws": {**_RUN, **_CELL, "count": "how often it was drawn from the final op weights", **_TRUTH},
     "collapse": {
         **_RUN,
@@ -110,7 +112,7 @@ RESULT_COLUMNS: dict[str, dict[str, str]] = {
         "kendall_best_fifth": "Kendall's tau-b among the best fifth by truth",
         "precision_at_10": "share of the ten best by one-shot accuracy that are among the ten best by truth",
     },
-    "space": {**_CELL, **_CANONICAL, **_MEASURES, **_TRUTH, **_SPREADS},
+    "space": {**_CELL, **_CANONICAL, **_MEASURES, **_TRUTH, **_SPREADS, **_COSTS},
     "landmarks": {"name": "what the cell is called", **_CELL, **_TRUTH, **_PERCENTILE, **_SPREADS},
     "trainings": {
         "column": "truth column",

@@ -74,6 +74,21 @@ class TruthColumn:
 
 
 @dataclass(frozen=True)
+class CostColumn:
+    """One column of what cells cost on a device."""
+
+    key: str
+    """Column name, `cost/NAME`."""
+    label: str
+    unit: str
+
+    @property
+    def heading(self) -> str:
+        """Label with its unit."""
+        return f"{self.label} ({self.unit})"
+
+
+@dataclass(frozen=True)
 class Results:
     """The results of a board as tidy tables; `RESULT_COLUMNS` has what each column means."""
 
@@ -105,6 +120,8 @@ class Results:
     truth_source: dict[str, Any]
     missing_columns: tuple[str, ...]
     provenance: dict[str, Any]
+    costs: tuple[CostColumn, ...] = ()
+    """What cells cost on a device; the first is the one the report draws accuracy against."""
 
     @property
     def operations(self) -> tuple[str, ...]:
@@ -144,10 +161,13 @@ def load_results(folder: Path | str = RESULTS) -> Results:
     columns = tuple(_truth_column(folder, key, content) for key, content in truth["columns"].items())
     if not columns:
         raise UserError(f"{folder / 'truth.json'} has no truth column, expected at least one under 'columns'")
+    costs = _cost_columns(folder, truth.get("costs", {}))
     keys = tuple(column.key for column in columns)
+    priced = tuple(cost.key for cost in costs)
     percentile_keys = tuple(column.percentile_key for column in columns)
     spread_keys = tuple(spread_key(name, key) for name in SPREADS for key in keys)
-    runs = _read_table(folder / "runs.parquet", RUN_TEXTS, (*RUN_NUMBERS, *keys, *percentile_keys, *spread_keys))
+    run_numbers = (*RUN_NUMBERS, *keys, *percentile_keys, *spread_keys, *priced)
+    runs = _read_table(folder / "runs.parquet", RUN_TEXTS, run_numbers)
     if runs.empty:
         raise UserError(f"{folder / 'runs.parquet'} has no run: name variants or baselines and seeds in params.yaml")
     columns = tuple(sorted(columns, key=lambda column: rank(column.key)))
@@ -155,12 +175,12 @@ def load_results(folder: Path | str = RESULTS) -> Results:
         runs=runs,
         epochs=_read_table(folder / "epochs.parquet", EPOCH_TEXTS, (*EPOCH_NUMBERS, *keys)),
         alpha=_read_table(folder / "alpha.parquet", ALPHA_TEXTS, ALPHA_NUMBERS),
-        derived=_read_table(folder / "derived.parquet", DERIVED_TEXTS, (*DERIVED_NUMBERS, *keys)),
+        derived=_read_table(folder / "derived.parquet", DERIVED_TEXTS, (*DERIVED_NUMBERS, *keys, *priced)),
         draws=_read_table(folder / "draws.parquet", DRAW_TEXTS, (*DRAW_NUMBERS, *keys)),
         collapse=_read_table(folder / "collapse.parquet", COLLAPSE_TEXTS, COLLAPSE_NUMBERS),
         one_shot=_read_table(folder / "one_shot.parquet", ONE_SHOT_TEXTS, (*ONE_SHOT_NUMBERS, *keys)),
         rank_correlation=_read_table(folder / "rank_correlation.parquet", RANK_TEXTS, RANK_NUMBERS),
-        space=_read_table(folder / "space.parquet", SPACE_TEXTS, (*SPACE_NUMBERS, *keys, *spread_keys)),
+        space=_read_table(folder / "space.parquet", SPACE_TEXTS, (*SPACE_NUMBERS, *keys, *spread_keys, *priced)),
         landmarks=_read_table(folder / "landmarks.parquet", LANDMARK_TEXTS, (*LANDMARK_NUMBERS, *keys, *spread_keys)),
         trainings=_read_table(folder / "trainings.parquet", TRAINING_TEXTS, TRAINING_NUMBERS),
         columns=columns,
@@ -168,6 +188,7 @@ def load_results(folder: Path | str = RESULTS) -> Results:
         truth_source={key: truth.get(key) for key in ("source", "table", "told_by", "file", "sha256", "cells")},
         missing_columns=tuple(truth.get("missing_columns", ())),
         provenance=provenance,
+        costs=costs,
     )
 
 
@@ -186,6 +207,13 @@ def _truth_column(folder: Path, key: str, content: dict[str, Any]) -> TruthColum
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'truth.json'}: columns.{key} is incomplete: {error}") from None
+
+
+def _cost_columns(folder: Path, content: Any) -> tuple[CostColumn, ...]:
+    try:
+        return tuple(CostColumn(key, str(cost["label"]), str(cost["unit"])) for key, cost in content.items())
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(f"{folder / 'truth.json'}: costs is damaged, expected label and unit by column") from None
 
 
 def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:

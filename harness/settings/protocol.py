@@ -326,6 +326,47 @@ class TruthSettings(Settings):
         return self
 
 
+class CostColumn(Settings):
+    """What one column of a table of costs holds."""
+
+    label: str = Field(min_length=1, max_length=60)
+    """What it is called, such as `latency on an edge GPU`."""
+    unit: str = Field(min_length=1, max_length=20)
+    unknown: float | None = None
+    """The number that stands for `not measured`; an empty field always does."""
+
+
+class CostSettings(Settings):
+    """What a cell costs on a device, see docs/truth.md."""
+
+    path: str
+    """A CSV or Parquet file with a row a cell."""
+    cell_column: str
+    """Its column that names the cell, by official index or by string."""
+    rows: dict[str, str | StrictInt] = {}
+    """Of a file that holds several tables one below the other: only rows with these values in these columns count."""
+    columns: dict[str, CostColumn] = Field(min_length=1)
+    """Which of its columns are costs."""
+    shown: str | None = None
+    """The one that the report draws accuracy against; null for the first."""
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> "CostSettings":
+        if self.shown is not None and self.shown not in self.columns:
+            raise ValueError(
+                f"shown: there is no column {quoted(self.shown)}, {did_you_mean(self.shown, self.columns)}"
+            )
+        for name in (self.cell_column, *self.rows):
+            if name in self.columns:
+                raise ValueError(f"the column {quoted(name)} tells which row it is, so it can hold no costs")
+        return self
+
+    @property
+    def chosen(self) -> str:
+        """The column that the report draws accuracy against."""
+        return self.shown or next(iter(self.columns))
+
+
 class TrackingSettings(Settings):
     """The MLflow mirror."""
 
@@ -346,6 +387,8 @@ class Board(Settings):
     baselines: dict[str, dict[str, Any]]
     tracking: TrackingSettings
     protocols: dict[str, Protocol]
+    costs: CostSettings | None = None
+    """What cells cost on a device, to stand beside their accuracy; null or left out: not known."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Board":
@@ -388,3 +431,14 @@ def load_board(path: Path = PARAMS_FILE) -> Board:
     if not isinstance(content, dict):
         raise UserError(f"{path} is empty or no mapping, expected the keys {', '.join(Board.model_fields)}")
     return validate(Board, content, where=str(path))
+
+
+def load_costs(path: Path = PARAMS_FILE) -> CostSettings | None:
+    """Read the key `costs` of params.yaml alone, for whoever needs no more of it.
+
+    Raises:
+        UserError: the file is missing or no YAML, or the key holds something else.
+    """
+    content = read_yaml(path)
+    costs = content.get("costs") if isinstance(content, dict) else None
+    return None if costs is None else validate(CostSettings, costs, where=f"{path}, costs")

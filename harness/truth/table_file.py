@@ -51,9 +51,9 @@ def import_table(
     checksum = file_checksum(path)
     more = [name for name in (trial_column, seed_column) if name is not None]
     most = CELL_COUNT if trial_column is None else MOST_TRAININGS * CELL_COUNT
-    table = _read_table(path, cell_column, list(dict.fromkeys([*columns, *more])), most)
+    table = read_table(path, cell_column, list(dict.fromkeys([*columns, *more])), most)
     _check_length(path, len(table), most)
-    frame = pd.DataFrame({"cell": _table_cells(table[cell_column], path), "trial": None, "training_seed": None})
+    frame = pd.DataFrame({"cell": table_cells(table[cell_column], path), "trial": None, "training_seed": None})
     if trial_column is not None:
         frame["trial"] = _trials(table[trial_column], frame["cell"], path)
     if seed_column is not None:
@@ -61,7 +61,7 @@ def import_table(
         frame["training_seed"] = seeds.where((seeds >= 0).fillna(False))
     parts = []
     for name, column in columns.items():
-        accuracy = _numbers(table[name], f"{path}, column {quoted(name)}")
+        accuracy = column_numbers(table[name], f"{path}, column {quoted(name)}")
         part = frame.assign(accuracy=accuracy.to_numpy()).dropna(subset="accuracy")
         parts.append(part.assign(data_set=column.data_set, split=column.split, epochs=column.epochs))
     return build_truth(accuracies_frame(pd.concat(parts)), "table", path, checksum, allow_partial=allow_partial)
@@ -81,7 +81,7 @@ def _trials(values: pd.Series, cells: pd.Series, path: Path) -> pd.Series:
 def _whole_numbers(values: pd.Series, path: Path) -> pd.Series:
     """Return whole numbers, null where a field is empty."""
     where = f"{path}, column {quoted(values.name)}"
-    numbers = _numbers(values, where, "a whole number")
+    numbers = column_numbers(values, where, "a whole number")
     wrong = numbers[(numbers % 1 != 0) & numbers.notna() | (numbers.abs() > LARGEST_NUMBER)]
     if len(wrong):
         raise UserError(
@@ -90,7 +90,12 @@ def _whole_numbers(values: pd.Series, path: Path) -> pd.Series:
     return numbers.astype("Int64")
 
 
-def _read_table(path: Path, cell_column: str, columns: Iterable[str], most: int) -> pd.DataFrame:
+def read_table(path: Path, cell_column: str, columns: Iterable[str], most: int) -> pd.DataFrame:
+    """Return the rows of a CSV or Parquet file of others, at most `most` + 1, as far as it has these columns once each.
+
+    Raises:
+        UserError: it has not, is damaged, or has more rows.
+    """
     wanted = [cell_column, *columns]
     try:
         if path.name.endswith((".csv", ".csv.gz")):
@@ -157,7 +162,12 @@ def _check_names(path: Path, held: list[str], wanted: list[str]) -> None:
             raise UserError(f"{path} has {times or 'no'} column{'s' if times else ''} {quoted(name)}, {hint}")
 
 
-def _table_cells(values: pd.Series, path: Path) -> list[int]:
+def table_cells(values: pd.Series, path: Path) -> list[int]:
+    """Return the official indices of cells that a column names by index or string.
+
+    Raises:
+        UserError: a field names no cell.
+    """
     cells = []
     for row, value in enumerate(values, start=1):
         try:
@@ -167,7 +177,12 @@ def _table_cells(values: pd.Series, path: Path) -> list[int]:
     return cells
 
 
-def _numbers(values: pd.Series, where: str, expected: str = "a percentage") -> pd.Series:
+def column_numbers(values: pd.Series, where: str, expected: str = "a percentage") -> pd.Series:
+    """Return a column's numbers, NaN where a field is empty.
+
+    Raises:
+        UserError: a field holds something else.
+    """
     numbers = pd.Series(np.nan, values.index)
     if values.dtype.kind not in "bmMc":
         numbers = pd.to_numeric(values, errors="coerce")

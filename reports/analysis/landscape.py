@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from harness.results.folder import Results, TruthColumn
+from harness.results.folder import CostColumn, Results, TruthColumn
 from harness.space.cell import OPERATIONS, SKIP
 from harness.space.drawing import OPERATION_LABELS
+from harness.statistics.pareto import best_within, pareto_front
 
 
 def by_operation_count(space: pd.DataFrame, runs: pd.DataFrame, truth: str) -> pd.DataFrame:
@@ -49,3 +50,49 @@ def found_cells(results: Results) -> pd.DataFrame:
     """Return the finished searches with a cell whose truth is known."""
     finished = results.finished
     return finished[finished["kind"] == "search"].dropna(subset=["cell_index", results.main.key])
+
+
+def front(results: Results, cost: CostColumn) -> pd.DataFrame:
+    """Return the cells that no other beats in cost and truth, from the cheapest; rows of `results.space`."""
+    space = results.space
+    return space.iloc[pareto_front(space[cost.key].to_numpy(float), space[results.main.key].to_numpy(float))]
+
+
+def derived_costs(results: Results, cost: CostColumn) -> pd.DataFrame:
+    """Return cost and truth of every derived cell: variant, seed, kind, rule, own, cell, cost, truth, below.
+
+    `own`: whether the run returned this cell; another rule would have. `below`: how many points the truth lies below
+    that of the best cell which costs no more; 0 on the front.
+    """
+    truth = results.main.key
+    table = results.derived[["variant", "seed", "kind", "rule", "cell", cost.key, truth]]
+    table = table.rename(columns={cost.key: "cost", truth: "truth"}).dropna(subset=["cost", "truth"])
+    returned = results.finished[["variant", "seed", "cell"]].assign(own=True)
+    table = table.merge(returned, on=["variant", "seed", "cell"], how="left")
+    table["own"] = table["own"].eq(True)
+    space = results.space
+    budgets = table["cost"].to_numpy(float)
+    best = best_within(space[cost.key].to_numpy(float), space[truth].to_numpy(float), budgets)
+    return table.assign(below=best - table["truth"])
+
+
+def by_variant(derived: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+    """Return medians over the runs of each variant, of the cells that they returned: variant, n, cost, truth, below."""
+    # Several rules may lead to the cell that a run returned.
+    runs = derived[derived["own"]].drop_duplicates(["variant", "seed"]).groupby("variant")
+    table = runs[["cost", "truth", "below"]].median()
+    table.insert(0, "n", runs.size())
+    return table.reindex([variant for variant in order if variant in table.index]).reset_index()
+
+
+def front_sentence(front: pd.DataFrame, derived: pd.DataFrame, cost: CostColumn, column: TruthColumn) -> str:
+    """Say how long the front is, what its ends cost, and how many runs ended on it."""
+    runs = derived[derived["own"]].drop_duplicates(["variant", "seed"])
+    on_it = int((runs["below"] <= 0).sum())
+    cheap, dear = front.iloc[0], front.iloc[-1]
+    return (
+        f"{len(front)} cells are on the front of {column.label} accuracy and {cost.label}: from "
+        f"{cheap[cost.key]:.4g} {cost.unit} ({cheap[column.key]:.2f} %) to {dear[cost.key]:.4g} {cost.unit} "
+        f"({dear[column.key]:.2f} %). Of {len(runs)} runs with a cell of known cost {on_it} ended as well as any cell "
+        f"that costs no more; the median run is {runs['below'].median():.2f} points below."
+    )

@@ -55,7 +55,7 @@ def frontier(table: pd.DataFrame, cost: str, column: TruthColumn, reference: str
         face = "white" if dominated else colour
         axes.plot(row[cost], row["truth"], MARKERS[row["kind"]], ms=6, mfc=face, mec=colour, mew=1.3, zorder=3)
     named = pd.concat([on_it, table[(table["kind"] == "baseline") | (table["variant"] == reference)]])
-    _name_points(axes, named.drop_duplicates("variant"), cost)
+    name_points(axes, named.drop_duplicates("variant"), cost)
     axes.set_xlabel(_cost_label(cost))
     axes.set_ylabel(f"{column.label} accuracy (%)")
     if cost == "charged":
@@ -103,8 +103,8 @@ def _cost_label(cost: str) -> str:
     return "cost of a run (s; searches measured on this machine, baselines charged; logarithmic)"
 
 
-def _name_points(axes: Axes, named: pd.DataFrame, cost: str) -> None:
-    """Write names left above their points, and move one up while it would lie on another."""
+def name_points(axes: Axes, named: pd.DataFrame, cost: str) -> None:
+    """Write the variants' names left above their points, and move one up while it would lie on another."""
     placed: list[tuple[float, float, float]] = []
     scale = 72 / axes.figure.dpi
     left = axes.transAxes.transform((0, 0))[0] * scale

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from harness.results.folder import Results, TruthColumn
+from harness.results.folder import CostColumn, Results, TruthColumn
 from harness.space.cell import Cell
 from harness.space.drawing import OPERATION_LABELS
 from harness.truth.columns import spread_key
@@ -39,6 +39,26 @@ def _accuracy(row: pd.Series, column: TruthColumn) -> Entry:
 def operations(cell: str) -> str:
     """Return the operations of a cell string, edge by edge, by their short names."""
     return ", ".join(OPERATION_LABELS[operation] for operation in Cell.from_string(cell).operations)
+
+
+def device_table(data: pd.DataFrame, cost: CostColumn, column: TruthColumn) -> Table:
+    """Return cost, truth and distance to the front of each variant; `data` as of `landscape.by_variant`."""
+    rows = [
+        [
+            Entry(row["variant"]),
+            Entry(str(row["n"])),
+            Entry(f"{row['cost']:.4g}"),
+            Entry(number(row["truth"])),
+            Entry(number(row["below"])),
+        ]
+        for _, row in data.iterrows()
+    ]
+    header = ["variant", "n", cost.heading, f"{column.label} (%)", "below the front (points)"]
+    caption = (
+        "Medians over the runs, each of its own. Below the front: what the best of all cells that cost no more has "
+        "ahead of the cell of a run."
+    )
+    return Table("cell-costs", caption, header, [("", rows)], data)
 
 
 def landmarks_table(results: Results) -> Table:
