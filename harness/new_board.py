@@ -6,15 +6,17 @@ from string import Template
 
 from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.files import check_place_of_folder, named_path, read_text, whole_folder
-from harness.base.source_tree import TEMPLATE
+from harness.base.source_tree import RUNNING, TEMPLATE
 from harness.board.stage_code import STAGES_FILE
 
 LONGEST_NAME = 100
 OF_A_BOARD = "-m pipelines.search"
 """What a stage of every board calls, the project's own included."""
 
-FILES = {"params.yaml": "params.yaml", "dvc.yaml": "dvc.yaml", ".gitignore": "gitignore", ".dvcignore": "dvcignore"}
-"""What is copied from the template; there nothing is hidden."""
+FILES = {"params.yaml": "params.yaml", "dvc.yaml": "stages.yaml", ".gitignore": "gitignore", ".dvcignore": "dvcignore"}
+"""What is copied from the template, whose names hide nothing and are no stages to DVC."""
+PLOTS = RUNNING / "pipelines" / "plots"
+"""The templates that dvc.yaml names, of pictures that DVC draws."""
 FOLDERS = ("variants", "tests")
 """For methods of one's own."""
 DVC_IGNORES = "/config.local\n/tmp\n/cache\n"
@@ -82,6 +84,9 @@ def _write_files(folder: Path, name: str) -> None:
         (folder / file).write_bytes((TEMPLATE / source).read_bytes())
     readme = Template((TEMPLATE / "README.md").read_text(encoding="utf-8"))
     (folder / "README.md").write_text(readme.substitute(name=name), encoding="utf-8")
+    (folder / PLOTS.name).mkdir()
+    for plot in PLOTS.glob("*.json"):
+        (folder / PLOTS.name / plot.name).write_bytes(plot.read_bytes())
     for part in FOLDERS:
         (folder / part).mkdir()
         (folder / part / ".gitkeep").touch()

@@ -25,6 +25,7 @@ class Mine(Variant):
     name = "mine"
     citation = "Nobody. Nothing. 2026."
     axis = AXIS
+    family = "schedule"
 """
 
 

@@ -42,7 +42,7 @@ def other_stages() -> list[str]:
         UserError: see `stage_code`.
     """
     here = _stages(STAGES_FILE) if stage_code() else {}
-    return [name for name, stage in _stages(TEMPLATE / STAGES_FILE).items() if here and here.get(name) != stage]
+    return [name for name, stage in _stages(TEMPLATE / "stages.yaml").items() if here and here.get(name) != stage]
 
 
 def _stages(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 
 FILES = {
     *("params.yaml", "dvc.yaml", "README.md", ".gitignore", ".dvcignore"),
+    *("plots/over_epochs.json", "plots/a_run_a_mark.json"),
     *("variants/.gitkeep", "tests/.gitkeep", ".dvc/config", ".dvc/.gitignore"),
 }
 
@@ -50,11 +51,18 @@ def of_a_board(name: str, stage: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_its_stages_are_those_of_the_project() -> None:
-    stages, of_template = yaml(ROOT / "dvc.yaml")["stages"], yaml(TEMPLATE / "dvc.yaml")["stages"]
+    stages, of_template = yaml(ROOT / "dvc.yaml")["stages"], yaml(TEMPLATE / "stages.yaml")["stages"]
     for content in (stages, of_template):
         for name in ("sources", "code"):
             del content[name]["desc"]  # they do more there
     assert of_template == {name: of_a_board(name, stage) for name, stage in stages.items()}
+
+
+def test_dvc_draws_the_same_pictures_of_it() -> None:
+    def pictures(path: Path) -> str:
+        return str(yaml(path)["plots"]).replace("pipelines/plots/", "plots/")
+
+    assert pictures(TEMPLATE / "stages.yaml") == pictures(ROOT / "dvc.yaml")
 
 
 def test_its_settings_are_those_of_the_project() -> None:

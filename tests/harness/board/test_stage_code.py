@@ -23,7 +23,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(ROOT / part, installed / part, ignore=shutil.ignore_patterns("__pycache__", "generated"))
     monkeypatch.setattr(module, "RUNNING", installed)
     (folder / "variants").mkdir(parents=True)
-    shutil.copy(TEMPLATE / "dvc.yaml", folder)
+    shutil.copy(TEMPLATE / "stages.yaml", folder / "dvc.yaml")
     write_params(folder, tiny_params())
     monkeypatch.chdir(folder)
     return folder
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
         ("harness/untrusted/limited_reading.py", {"data", "truth"}),
         ("harness/tracking/mirror.py", {"track"}),
         ("reports/templates/page.html.jinja", {"report"}),
-        ("reports/published/published.csv", {"report"}),
+        ("harness/board/published.csv", {"report"}),
         ("variants/darts.py", {"report"}),
         ("pipelines/theory.py", {"theory"}),
         ("harness/search/loop.py", set()),
@@ -109,7 +109,9 @@ def test_in_the_project_dvc_watches_the_code_itself(monkeypatch: pytest.MonkeyPa
 def test_stages_of_another_release_are_named(board: Path) -> None:
     text = Path("dvc.yaml").read_text()
     assert other_stages() == []
-    Path("dvc.yaml").write_text(text + "\n  own:\n    cmd: ls\n")  # a stage of the user's own is nobody's business
+    Path("dvc.yaml").write_text(
+        text.replace("stages:\n", "stages:\n  own:\n    cmd: ls\n")
+    )  # a stage of the user's own is nobody's business
     assert other_stages() == []
     Path("dvc.yaml").write_text(text.replace("      - results/space.parquet\n", ""))
     assert other_stages() == ["lookup"]
