@@ -169,6 +169,25 @@ class TestSearch:
     def test_an_unknown_variant_is_told_with_the_nearest(self, project: Path) -> None:
         assert fails("search", "dart", "--seed", "0") == "there is no variant 'dart', did you mean 'darts'?"
 
+    @pytest.mark.parametrize(
+        ("variant", "key", "value", "sentence"),
+        [
+            ("darts-pt", "epochs", 1, "protocol epochs: darts-pt needs at least 2 epochs"),
+            ("lambda-darts", "precision", "bfloat16", "protocol precision: expected float32 or float64"),
+        ],
+    )
+    def test_a_protocol_that_a_method_cannot_work_under_is_told_by_every_command(
+        self, project: Path, variant: str, key: str, value: Any, sentence: str
+    ) -> None:
+        content = tiny_params(variants={variant: {}})
+        content["protocols"]["tiny"][key] = value
+        write_params(project, content)
+        search = ["search", variant]
+        for command in (["status"], ["plan"], [*search, "--seed", "0"], [*search, "--seeds", "0,1"]):
+            told = fails(*command)
+            assert told.startswith(f"params.yaml: {variant} cannot search under the protocol tiny: {sentence}")
+        assert not Path("runs").exists()
+
     def test_options_are_checked(self, project: Path) -> None:
         for arguments in (["darts"], ["darts", "--seed", "-1"], ["darts", "--seed", "x"], []):
             result = dartsboard("search", *arguments)

@@ -59,8 +59,8 @@ class LambdaDarts(Variant):
         super().__init__(settings, protocol)
         if protocol.precision in ("bfloat16", "tf32"):
             raise UserError(
-                f"lambda-darts: its finite differences drown in the rounding of protocol precision "
-                f"{protocol.precision!r}: expected float32 or float64"
+                f"protocol precision: expected float32 or float64, for the finite differences of lambda-darts drown in "
+                f"the rounding of {protocol.precision!r}"
             )
 
     def op_weights(self, architecture: Architecture, moment: Moment) -> Tensor:

@@ -139,8 +139,7 @@ def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda ro
     Raises:
         UserError: bad settings, missing data, or another process at the same run.
     """
-    method = registry.variant(name)
-    settings = registry.settings_of(board, name)
+    variant = registry.made(board, name)
     check_cached(IMAGES, board.chosen.data)
     identity = fingerprint(board, name, seed)
     with run_lock(name, seed):
@@ -149,7 +148,7 @@ def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda ro
             return finished
         check_place_of_folder(run_folder(name, seed))
         checkpoints = Checkpoints(name, seed, identity)
-        run = _Run(board, method(settings, board.chosen), settings, seed, identity, checkpoints)
+        run = _Run(board, variant, variant.settings, seed, identity, checkpoints)
         run.go(on_epoch)
         return read_record(run_folder(name, seed))
 

@@ -163,12 +163,13 @@ def check(board: Board, runs: Sequence[Run]) -> None:
     """Check all that the runs need before one begins.
 
     Raises:
-        UserError: unknown method, bad settings, missing or damaged data.
+        UserError: unknown method, bad settings, a protocol that the method cannot work under, missing or damaged data.
     """
     for name in dict.fromkeys(run.method for run in runs):
         if issubclass(registry.method(name), Baseline):
             runner.check_truth([name])
         else:
+            registry.made(board, name)
             check_cached(IMAGES, board.chosen.data)
         runner.fingerprint(board, name, seed=0)
 

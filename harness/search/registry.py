@@ -18,12 +18,14 @@ from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
 from harness.base.interruption import EndingSignalError
 from harness.base.output import output_among_errors
 from harness.base.source_tree import ENTRY_POINT_GROUP, RUNNING
+from harness.networks.supernet import SupernetSpec
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
 from harness.settings.protocol import Board, Settings
 from harness.settings.strategy import FAMILIES, Strategy
 from harness.settings.validation import validate
+from harness.space.cell import Shape
 
 Method = type[Variant] | type[Baseline]
 
@@ -167,11 +169,28 @@ def settings_of(board: Board, name: str) -> Settings:
     return validate(found.Settings, given, where=f"params.yaml, {section}.{name}")
 
 
-def check_board(board: Board) -> None:
-    """Check every name and every setting of the board before anything runs.
+def made(board: Board, name: str) -> Variant:
+    """Return a search variant with its settings on this board, for the chosen protocol.
 
     Raises:
-        UserError: see `settings_of`, `variant` and `baseline`; or the reference is no method.
+        UserError: see `variant` and `settings_of`; or the method cannot work under this protocol.
+    """
+    method, protocol = variant(name), board.chosen
+    settings = settings_of(board, name)
+    try:
+        own = method(settings, protocol)
+        # The images say the rest of the shape.
+        own.supernet_spec(SupernetSpec(Shape(protocol.network.channels, protocol.network.cells_per_stage)))
+    except UserError as error:
+        raise UserError(f"params.yaml: {name} cannot search under the protocol {board.protocol}: {error}") from None
+    return own
+
+
+def check_board(board: Board) -> None:
+    """Check every name and every setting of the board, and each method with its protocol, before anything runs.
+
+    Raises:
+        UserError: see `settings_of`, `baseline` and `made`; or the reference is no method.
     """
     if set(board.protocol) & set(".[]"):
         raise UserError(
@@ -187,5 +206,7 @@ def check_board(board: Board) -> None:
                 of_kind(name)
             except UserError as error:
                 raise UserError(f"params.yaml, {section}: {error}") from None
-    for name in (*board.variants, *board.baselines):
+    for name in board.variants:
+        made(board, name)
+    for name in board.baselines:
         settings_of(board, name)

@@ -260,6 +260,12 @@ class Variant:
         """The variant's own settings; DARTS has none."""
 
     def __init__(self, settings: Any, protocol: Protocol):
+        """Prepare a search.
+
+        Raises:
+            UserError: the method cannot work under this protocol; it names the key. Every command that has to do with
+                a board says so before anything runs, as it does for what `supernet_spec` refuses.
+        """
         self.settings = settings
         self.protocol = protocol
         self.operations: tuple[str, ...] = protocol.operations

@@ -77,7 +77,7 @@ def test_the_strength_rises_from_zero_so_the_first_epoch_is_that_of_darts() -> N
 
 @pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
 def test_a_precision_that_its_differences_drown_in_is_refused(precision: str) -> None:
-    with pytest.raises(UserError, match=f"lambda-darts: .*{precision}.*expected float32 or float64"):
+    with pytest.raises(UserError, match=f"precision: expected float32 or float64, .*{precision}"):
         tiny_search(LambdaDarts, precision=precision)
 
 

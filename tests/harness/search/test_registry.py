@@ -5,6 +5,7 @@ import pytest
 
 import variants
 from harness.base.errors import UserError
+from harness.board.runner import run_search
 from harness.search import registry
 from harness.settings.protocol import Board
 from harness.settings.validation import validate
@@ -14,6 +15,16 @@ from tests.conftest import tiny_params
 
 def board(**changes) -> Board:
     return validate(Board, tiny_params(**changes), where="params.yaml")
+
+
+def under(variant: str, *keys: str, value) -> dict:
+    """The whole board is one variant, under the tiny protocol with another value."""
+    content = tiny_params(variants={variant: {}}, baselines={})
+    section = content["protocols"]["tiny"]
+    for key in keys[:-1]:
+        section = section[key]
+    section[keys[-1]] = value
+    return content
 
 
 @pytest.mark.parametrize(
@@ -45,6 +56,29 @@ def test_mistakes_on_the_board_are_found_before_anything_runs(changes, sentence)
     with pytest.raises(UserError) as caught:
         registry.check_board(board(**changes))
     assert sentence in str(caught.value)
+
+
+UNFIT = [
+    (under("darts-pt", "epochs", value=1), "protocol epochs: darts-pt needs at least 2 epochs"),
+    (under("p-darts", "epochs", value=2), "protocol epochs: a search in 3 stages needs at least 3 epochs, not 2"),
+    (under("lambda-darts", "precision", value="bfloat16"), "protocol precision: expected float32 or float64"),
+    (under("lambda-darts", "precision", value="tf32"), "protocol precision: expected float32 or float64"),
+    (under("pc-darts", "network", "channels", value=6), "protocol network.channels: expected a multiple of 4"),
+]
+
+
+@pytest.mark.parametrize(("content", "sentence"), UNFIT)
+def test_a_protocol_that_a_method_cannot_work_under_is_refused_before_anything_runs(content, sentence) -> None:
+    (name,) = content["variants"]
+    checked = validate(Board, content, where="params.yaml")
+    beginning = f"params.yaml: {name} cannot search under the protocol tiny: {sentence}"
+    with pytest.raises(UserError) as caught:
+        registry.check_board(checked)
+    assert str(caught.value).startswith(beginning)
+    # As well where the method stands on no board.
+    with pytest.raises(UserError) as caught:
+        run_search(checked.model_copy(update={"variants": {}}), name, seed=0)
+    assert str(caught.value).startswith(beginning)
 
 
 def test_a_tournament_may_be_larger_than_the_population_that_it_is_drawn_from() -> None:
