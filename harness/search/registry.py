@@ -180,7 +180,8 @@ def made(board: Board, name: str) -> Variant:
     try:
         own = method(settings, protocol)
         # The images say the rest of the shape.
-        own.supernet_spec(SupernetSpec(Shape(protocol.network.channels, protocol.network.cells_per_stage)))
+        shape = Shape(protocol.network.channels, protocol.network.cells_per_stage)
+        own.supernet_spec(SupernetSpec(shape, operations=protocol.operations))
     except UserError as error:
         raise UserError(f"params.yaml: {name} cannot search under the protocol {board.protocol}: {error}") from None
     return own
