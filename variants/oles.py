@@ -21,7 +21,7 @@ class Oles(Variant):
     name = "oles"
     citation = (
         "Jiang, Ji, Zhu, Yuan and Huang. Operation-Level Early Stopping for Robustifying Differentiable NAS. "
-        "NeurIPS 2023, arXiv 2311.01271."
+        "NeurIPS 2023."
     )
     axis = "weights of overfitting operations are frozen"
     family = "regulariser"
