@@ -49,6 +49,20 @@ def test_noise_is_uniform_in_its_ball_and_for_weight_steps_alone() -> None:
         assert torch.equal(tested.variant.op_weights({"alpha": alpha}, moment(tested, phase)), p)
 
 
+def test_noise_has_the_radius_of_its_step() -> None:
+    tested = start(SmoothDartsRandom, {"epochs": 10, "precision": "float64"}, radius=0.0, last_radius=0.1)
+    p = torch.full((6, 5), 0.2, dtype=torch.float64)
+    first, later = (
+        tested.variant.op_weights({"alpha": torch.zeros_like(p)}, moment(tested, Phase.WEIGHTS, epoch))
+        for epoch in (0, 8)
+    )
+    assert torch.allclose(first, p)
+    # No noise beyond the radius of 0.08: numbers from 0.12 to 0.28, divided by their sum.
+    ratio = later.amax(dim=-1) / later.amin(dim=-1)
+    assert (ratio > 1.05).all()
+    assert (ratio < 0.28 / 0.12).all()
+
+
 def test_without_a_radius_it_is_darts() -> None:
     one, other = (
         tiny_search(tested, settings, precision="float64")
