@@ -217,11 +217,18 @@ class _Sweep:
             UserError: it failed, and another process of DVC is at work here.
         """
         # It goes on when this process is killed, and so does the lock.
-        status = subprocess.run(["dvc", "--wait-for-lock", *arguments], check=False, pass_fds=(self.lock,)).returncode
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+        status = subprocess.run(command, check=False, pass_fds=(self.lock,), env=_environment()).returncode
         others = busy() if status else None
         if others:
             raise UserError(others)
         return status
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of DVC: the `python` that its stages call is this one, activated or not."""
+    folders = (str(Path(sys.executable).parent), *filter(None, [os.environ.get("PATH")]))
+    return {**os.environ, "PATH": os.pathsep.join(folders)}
 
 
 def _tasks(board: Board, runs: "list[Run]", placement: Placement, gpus: bool) -> tuple[list[Task], bool]:

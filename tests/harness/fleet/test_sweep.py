@@ -45,6 +45,14 @@ def test_a_board_that_the_table_cannot_serve_is_refused_before_the_first_run(pro
     assert not Path("runs").exists()
 
 
+def test_it_finds_its_own_dvc_and_python_where_no_environment_is_active(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with Path("stages").open("w") as lock:
+        assert _Sweep(Placement(), lock.fileno())._dvc("version") == 0
+
+
 @pytest.mark.slow
 def test_a_board_with_a_crash_goes_on_and_nothing_is_done_twice(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
