@@ -1,6 +1,6 @@
 """Mistakes of the user, told in one sentence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -44,6 +44,12 @@ def in_one_line(text: object, most: int = 300) -> str:
     except (Exception, SystemExit, GeneratorExit):  # what others wrote may have no text
         line = f"a {type(text).__name__}"
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def first_of(names: Sequence[str], most: int = 4) -> str:
+    """Return the first of many names, and how many more there are, for the middle of a sentence."""
+    left = len(names) - most
+    return ", ".join(names) if left <= 0 else f"{', '.join(names[:most])} and {left} more"
 
 
 def printable(text: str) -> str:

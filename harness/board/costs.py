@@ -4,11 +4,11 @@ Cost depends on fewer things than a result: runs of older code, other seeds and 
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.base.errors import UserError, in_one_line
+from harness.base.errors import UserError, first_of, in_one_line
 from harness.board.calibration import Rate, read_calibration
 from harness.board.search_size import same_cost, steps_per_epoch
 from harness.records.record import RUNS, Record, read_record, read_table
@@ -19,9 +19,6 @@ from harness.settings.protocol import Board, Protocol, Settings
 
 MEASURED_RUNS = 20
 """Runs of a method that a median is taken over; more would only take longer to read."""
-
-NAMED = 4
-"""Methods that a sentence names; of more it tells how many."""
 
 PUBLISHED_SECONDS = 10_890
 """A seed of first-order DARTS on this space (Dong and Yang 2020, table 5)."""
@@ -146,12 +143,6 @@ def _scaled(passes: dict[str, float], name: str, others: dict[str, _Measured]) -
     source = f"scaled by passes a step from {_runs(runs)} of {first_of(list(others))} on {device}"
     memory = max(found.memory_bytes for found in others.values())
     return Cost(statistics.median(seconds), memory, device, source, measured=False)
-
-
-def first_of(names: Sequence[str]) -> str:
-    """Return the first names of many, and how many more there are."""
-    left = len(names) - NAMED
-    return ", ".join(names) if left <= 0 else f"{', '.join(names[:NAMED])} and {left} more"
 
 
 def _runs(number: int) -> str:

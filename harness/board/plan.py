@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.base.errors import UserError
+from harness.base.errors import UserError, first_of
 from harness.base.progress import duration
 from harness.board import runner
 from harness.board.calibration import calibrate
-from harness.board.costs import PUBLISHED, Cost, expected_costs, first_of, published_rate
+from harness.board.costs import PUBLISHED, Cost, expected_costs, published_rate
 from harness.records.record import read_record, run_folder
 from harness.search import registry
 from harness.search.baseline import Baseline

@@ -390,6 +390,16 @@ class Board(Settings):
     costs: CostSettings | None = None
     """What cells cost on a device, to stand beside their accuracy; null or left out: not known."""
 
+    @field_validator("variants", "baselines", mode="before")
+    @classmethod
+    def _methods_are_named(cls, value: Any) -> Any:
+        if value == "all":
+            raise ValueError(
+                "the names that stand here become stages of DVC, and `dartsboard use boards/all-methods.yaml` writes "
+                "those of all methods: expected names with their settings"
+            )
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> "Board":
         if self.protocol not in self.protocols:

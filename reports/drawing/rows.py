@@ -12,6 +12,8 @@ from reports.drawing import style
 
 ROW = 0.27
 """Height of a row, inches."""
+TALL = 25
+"""Rows from which on the numbers of an axis stand above the plot too."""
 GROUP_GAP = 1.0
 """Rows taken by a group's heading."""
 GROUPS = {"search": "Searches", "baseline": "Baselines"}

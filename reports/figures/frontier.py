@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogFormatter
 
+from harness.base.errors import first_of
 from harness.results.folder import TruthColumn
 from reports.drawing import style
 from reports.figures.accuracy import stretch_axis
@@ -25,6 +26,8 @@ COLOURS = {
     "random": "#e69f00",
 }
 MARKERS = {"search": "o", "baseline": "s"}
+NAMED = 3
+"""Methods at one point that are named."""
 LABEL = 8.0
 """Size of the points' names, points."""
 
@@ -45,7 +48,7 @@ def frontier(table: pd.DataFrame, cost: str, column: TruthColumn, reference: str
     values = [*table["truth"], *table["truth_low"]]
     stretch_axis(axes.yaxis, column.best, values)
     axes.axhline(column.median, color=style.FAINT, lw=0.9, ls=(0, (1, 2)), zorder=0.8)
-    on_it = table[table[f"{cost}_dominated_by"] == ""].sort_values(cost)
+    on_it = table[table[f"{cost}_dominated_by"] == ""].sort_values(cost, kind="stable")
     steps = [*on_it[[cost, "truth"]].to_numpy().tolist(), [axes.get_xlim()[1], on_it["truth"].max()]]
     axes.step(*zip(*steps, strict=True), where="post", color=style.INK, lw=1.1, zorder=1.5)
     for _, row in table.iterrows():
@@ -104,12 +107,18 @@ def _cost_label(cost: str) -> str:
 
 
 def name_points(axes: Axes, named: pd.DataFrame, cost: str) -> None:
-    """Write the variants' names left above their points, and move one up while it would lie on another."""
+    """Write names left above their points, and move one up while it would lie on another.
+
+    Of methods at one point a few are named and the rest are counted.
+    """
     placed: list[tuple[float, float, float]] = []
     scale = 72 / axes.figure.dpi
     left = axes.transAxes.transform((0, 0))[0] * scale
-    for _, row in named.sort_values("truth").iterrows():
-        text = style.shorten(row["variant"], 26)
+    at_one_point = [named[cost].map("{:.3g}".format), named["truth"].map("{:.2f}".format)]
+    points = [own for _, own in named.sort_values("truth", kind="stable").groupby(at_one_point, sort=False)]
+    for own in points:
+        row = own.iloc[0]
+        text = first_of([style.shorten(name, 26) for name in own["variant"]], NAMED)
         x, y = axes.transData.transform((row[cost], row["truth"])) * scale
         width = 0.62 * LABEL * len(text)
         # At the left end the name stands on the right.

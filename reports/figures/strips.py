@@ -16,6 +16,7 @@ from reports.drawing.rows import (
     GROUPS,
     NAME_LENGTH,
     ROW,
+    TALL,
     beside,
     draw_runs,
     lay_out,
@@ -24,9 +25,6 @@ from reports.drawing.rows import (
     run_points,
 )
 from reports.figures.accuracy import stretch_axis
-
-TALL = 25
-"""Rows from which on the accuracies stand above the plot too."""
 
 
 def truth_strip(
@@ -141,12 +139,15 @@ def cost_strip(finished: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """
     layout = lay_out(table)
     points = run_points(finished, layout)
-    figure = Figure(figsize=(style.WIDTH, layout.end * ROW + 0.75))
+    tall = layout.end > TALL
+    top = 0.3 if tall else 0.1
+    figure = Figure(figsize=(style.WIDTH, layout.end * ROW + top + 0.65))
     height = figure.get_figheight()
     width, left, gap = 2.42, 2.05, 0.25
     for number, (name, (label, divisor)) in enumerate(COSTS.items()):
         box = ((left + number * (width + gap)) / style.WIDTH, 0.5 / height)
-        axes = figure.add_axes((*box, width / style.WIDTH, 1 - 0.6 / height))
+        axes = figure.add_axes((*box, width / style.WIDTH, 1 - (top + 0.5) / height))
+        axes.tick_params(axis="x", labeltop=tall)
         axes.set_ylim(layout.end - 0.3, -0.6)
         axes.grid(True, axis="x")
         if number == 0:

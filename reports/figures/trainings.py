@@ -14,6 +14,7 @@ from reports.drawing.rows import (
     GROUP_GAP,
     GROUPS,
     NAME_LENGTH,
+    TALL,
     beside,
     draw_runs,
     lay_out,
@@ -51,6 +52,7 @@ def both_spreads(
     shown = [*runs[column.key], *trainings["accuracy"], *marks[column.key].dropna()]
     stretch_axis(axes.xaxis, max(column.best, *shown), shown)
     axes.grid(True, axis="x")
+    axes.tick_params(axis="x", labeltop=end > TALL)
     name_rows(axes, {**layout.headings, "No search": layout.end}, layout.variants)
     draw_runs(axes, runs.assign(x=runs[column.key], y=runs["variant"].map(layout.variants) - HALF))
     for variant, row in table.iterrows():

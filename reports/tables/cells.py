@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from harness.base.errors import first_of
 from harness.results.folder import CostColumn, Results, TruthColumn
 from harness.space.cell import Cell
 from harness.space.drawing import OPERATION_LABELS
@@ -19,7 +20,8 @@ def cells_table(results: Results) -> Table:
         truth = [_accuracy(row, column) for column in results.columns]
         shape = [Entry(f"{row[name]:.0f}") for name in ("depth", "width")]
         size = Entry(f"{row['parameters'] / 1e6:.3f}")
-        rows.append([Entry(operations(row["cell"])), Entry(row["by"]), Entry(str(row["found"])), *truth, *shape, size])
+        found_by = Entry(first_of(row["by"].split(", ")))
+        rows.append([Entry(operations(row["cell"])), found_by, Entry(str(row["found"])), *truth, *shape, size])
     truth_header = [f"{column.label} (%)" for column in results.columns]
     header = ["cell (edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3)", "found by", "runs", *truth_header]
     header += ["depth", "width", "parameters (M)"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from harness.base.errors import first_of
 from harness.results.folder import Results
 from harness.settings.protocol import Board
 from reports.analysis.frontier import (
@@ -21,6 +22,8 @@ from reports.figures import frontier as frontier_figures
 from reports.section import Block, Figures, Section, Text
 from reports.tables.frontier import frontier_table, price_table, seconds
 
+NAMED = 6
+"""Variants on the frontier that the sentence names."""
 BENCHMARK_NETWORK = {"image_size": 32, "channels": 16, "cells_per_stage": 5}
 
 
@@ -131,7 +134,7 @@ def frontier_sentences(table: pd.DataFrame) -> Iterator[str]:
         named = [f"{row['variant']} ({row['truth']:.2f} %, {seconds(row[cost])} s)" for _, row in frontier.iterrows()]
         yield (
             f"By {cost} cost {len(frontier)} of {_variants(len(table))} {'is' if len(frontier) == 1 else 'are'} on the "
-            f"frontier, from the cheapest: {', '.join(named)}."
+            f"frontier, from the cheapest: {first_of(named, NAMED)}."
         )
     compared = table.dropna(subset=["equal_cost_truth"])
     searches = table[table["kind"] == "search"]

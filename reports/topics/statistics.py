@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from harness.base.errors import first_of
 from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from reports.analysis import aggregate
@@ -69,15 +70,15 @@ def _constant_runs(results: Results, order: list[str]) -> list[Block]:
     constant = data[(data["n"] > 1) & (data["same_cell"] == data["n"])]
     if constant.empty:
         return []
-    named = ", ".join(
+    named = [
         f"{variant} ({row['n']:.0f} of {row['n']:.0f}; [{row['same_cell_low']:.2f}, {row['same_cell_high']:.2f}])"
         for variant, row in constant.iterrows()
-    )
+    ]
     return [
         Text(
-            f"All runs found the same cell: {named}. Resampling equal runs gives an interval without width, which is "
-            "no proof that the next run finds the cell too: the brackets hold the 95 % interval of the chance that it "
-            "does."
+            f"All runs found the same cell: {first_of(named)}. Resampling equal runs gives an interval without width, "
+            "which is no proof that the next run finds the cell too: the brackets hold the 95 % interval of the chance "
+            "that it does."
         )
     ]
 

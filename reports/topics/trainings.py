@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from harness.base.errors import first_of
 from harness.board.published import read_published
 from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
@@ -68,7 +69,7 @@ def sentences(results: Results, column: TruthColumn, order: list[str]) -> list[s
     known = gaps.dropna(subset=["allowed"])
     if len(known):
         within = known.index[known["called"] == WITHIN]
-        named = f": {', '.join(map(str, within))}" if len(within) else ""
+        named = f": {first_of(list(map(str, within)))}" if len(within) else ""
         told.append(
             f"The highest mean is that of {known['highest'].iloc[0]}; the differences of {len(within)} of {len(known)} "
             f"other methods from it are within training noise of the cells{named}."

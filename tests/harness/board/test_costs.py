@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.base.errors import first_of
 from harness.board import calibration
-from harness.board.costs import PUBLISHED_SECONDS, expected_costs, first_of, relative_cost
+from harness.board.costs import PUBLISHED_SECONDS, expected_costs, relative_cost
 from harness.board.plan import makespan, plan_boards
 from harness.board.runner import run_method
 from harness.board.search_size import same_cost, steps_per_epoch

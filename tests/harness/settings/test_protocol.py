@@ -110,6 +110,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
         ("seeds", [], "seeds: tuple should have at least 1 item"),
         ("seeds", [1.5], "params.yaml: seeds.0: input should be a valid integer, not 1.5"),
         ("baselines.darts", {}, "baselines: 'darts' stands under variants too"),
+        ("variants", "all", "variants: the names that stand here become stages of DVC, and `dartsboard use boards/"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_place(path: str, value: Any, sentence: str) -> None:

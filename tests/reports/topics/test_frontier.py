@@ -10,6 +10,7 @@ from harness.settings.protocol import Board
 from harness.space.cell import CONV1, CONV3, POOL, SKIP, Cell
 from harness.truth.training_time import MODEL_EPOCHS, model_seconds
 from reports.analysis import frontier as frontier_analysis
+from reports.figures.frontier import frontier as draw_frontier
 from reports.section import Figures, Section, Text
 from reports.tables import table as tables
 from reports.topics import frontier
@@ -118,6 +119,27 @@ def test_sentences_count_searches_above_the_baselines_of_equal_cost() -> None:
     assert "from the cheapest: z (60.00 %, 1 s), x (90.00 %, 100 s), base (92.00 %, 300 s)." in text
     assert "Of 2 search variants that cost as much as a baseline's first cell or more, 1 is above" in text
     assert "1 search variant ends before any baseline has paid for one cell" in text
+
+
+def test_of_many_variants_on_the_frontier_a_few_are_named() -> None:
+    table = medians({f"v{number}": (100 + number, 90 + number) for number in range(8)})
+    table = table.assign(
+        kind="search", measured=table["charged"], measured_dominated_by="", charged_dominated_by="",
+        equal_cost_truth=NAN,
+    )  # fmt: skip
+    text = " ".join(frontier.frontier_sentences(table))
+    assert "By charged cost 8 of 8 variants are on the frontier, from the cheapest: v0 (90.00 %, 100 s), " in text
+    assert "v5 (95.00 %, 105 s) and 2 more." in text
+
+
+def test_variants_at_one_point_share_a_name(simulated) -> None:
+    results, _ = simulated
+    spread = ["charged_low", "charged_high", "truth_low", "truth_high"]
+    table = medians({f"v{number}": (100, 93.0) for number in range(5)} | {"other": (20, 90.0)})
+    table = table.assign(kind="search", strategy="gradient", charged_dominated_by="")
+    table[spread] = table[["charged", "charged", "truth", "truth"]].to_numpy()
+    drawn = draw_frontier(table, "charged", results.main, "v0", 10.0)
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["other", "v0, v1, v2 and 2 more"]
 
 
 def test_a_smaller_network_than_the_benchmarks_is_named_and_its_own_is_not(simulated) -> None:

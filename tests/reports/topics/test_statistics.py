@@ -12,6 +12,7 @@ from reports.analysis import statistics as statistics_analysis
 from reports.analysis.statistics import EQUAL, HIGHER, INSIDE, LOWER, NO_PAIR, TOO_FEW, UNDECIDED, versus
 from reports.section import Figures, Folded, Section, Text
 from reports.tables import statistics as statistics_tables
+from reports.tables.cells import cells_table
 from reports.tables.table import Entry, Table
 from reports.topics import statistics
 from tests.reports.boards import SIX, hand_made
@@ -82,6 +83,14 @@ def test_constant_runs_are_told_in_words_with_a_binomial_interval():
     row = table.groups[0][1][0]
     assert row[3] == Entry("54.30", "no spread")
     assert row[8] == Entry("3 of 3", "[0.44, 1.00]")
+
+
+def test_of_many_methods_with_one_cell_a_few_are_named():
+    results, board = hand_made({f"constant-{number}": [54.3] * 3 for number in range(7)})
+    results.runs["canonical"] = "x"
+    assert "constant-3 (3 of 3; [0.44, 1.00]) and 3 more. Resampling" in text_of(section_of(results, board))
+    (cell,) = cells_table(results).groups[0][1]
+    assert cell[1] == Entry("constant-0 ×3, constant-1 ×3, constant-2 ×3, constant-3 ×3 and 3 more")
 
 
 def test_one_run_has_statistics_and_no_deviation():
