@@ -30,6 +30,7 @@ class Section:
     """Of at most 36 letters: the page shows no more."""
     charts: tuple[Chart, ...]
     is_open: bool = True
+    columns: int = 3
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def _section(view: str, section: Section) -> dict[str, Any]:
         "uuid": f"{view}/{section.name}",
         "name": section.name,
         "display": section.is_open,
+        "columns": section.columns,
         "isReordered": True,  # else the page sorts its charts
         "deleted": False,
         "isGenerated": False,
@@ -153,15 +155,11 @@ ACCURACIES = {"cifar100": (10.0, 75.0), "ImageNet16-120": (10.0, 50.0)}
 ACCURACIES_OF_CIFAR10 = (50.0, 95.0)
 
 
-def _truth_charts(split: str) -> tuple[Chart, ...]:
-    columns = [column for column in REPORT_COLUMNS.values() if column[1] == split]
-    return tuple(
-        Chart(truth_metric(*column), y_range=ACCURACIES.get(column[0], ACCURACIES_OF_CIFAR10)) for column in columns
-    )
-
-
-def _final_truth_charts(split: str) -> tuple[Chart, ...]:
-    return _bars(*(final_truth_metric(*column) for column in REPORT_COLUMNS.values() if column[1] == split))
+def _truth_section(label: str) -> Section:
+    data_set, split = REPORT_COLUMNS[label]
+    along = Chart(truth_metric(data_set, split), y_range=ACCURACIES.get(data_set, ACCURACIES_OF_CIFAR10))
+    final = _bars(final_truth_metric(data_set, split))
+    return Section(f"True accuracy, {label}", (along, *final), is_open=split == "test", columns=2)
 
 
 def _lines(*metrics: str) -> tuple[Chart, ...]:
@@ -175,13 +173,9 @@ def _bars(*metrics: str) -> tuple[Chart, ...]:
 COMPARISON = View(
     key="dartsboard-comparison",
     name="Comparison",
-    sections=(
-        Section("True test accuracy by epoch", _truth_charts("test")),
-        Section("True test accuracy, derived cell", _final_truth_charts("test")),
-        Section("True valid accuracy by epoch", _truth_charts("valid")),
-        Section("True valid accuracy, derived cell", _final_truth_charts("valid")),
-    ),
-    columns=(*(chart.metric for chart in _final_truth_charts("test")), "summary/skip_count"),
+    # A data set that the board's truth lacks has an empty section, so that boards with others can share an experiment.
+    sections=tuple(map(_truth_section, sorted(REPORT_COLUMNS, key=lambda label: not label.endswith("test")))),
+    columns=(*(final_truth_metric(*column) for column in REPORT_COLUMNS.values()), "summary/skip_count"),
 )
 
 COLLAPSE = View(
