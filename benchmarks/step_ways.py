@@ -27,7 +27,7 @@ from harness.search.loop import DTYPES, Search
 from harness.search.variant import Variant
 from harness.settings.protocol import Protocol
 from harness.settings.validation import validate
-from harness.space.cell import CONV1, CONV3, EDGES, Shape
+from harness.space.cell import CONV1, CONV3, EDGES, OPERATIONS, Shape
 from variants.darts import Darts
 
 CLASSES = 10
@@ -101,6 +101,7 @@ def protocol(size: Size, **network: bool) -> Protocol:
     return validate(
         Protocol,
         {
+            "operations": OPERATIONS,
             "data": {
                 **{"name": "cifar10", "path": "", "download": False, "image_size": size.image_size, "limit": None},
                 **{"split": {"kind": "random"}, "crop_padding": 4, "flip": True, "cutout": 0, "cutout_ramp": False},

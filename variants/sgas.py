@@ -134,10 +134,9 @@ def scores(
     """
     shares = without_none(op_weights, operations)
     logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    passing = np.array([operation != NONE for operation in operations])
+    passing = [operation != NONE for operation in operations]
     importance = op_weights[:, passing].sum(axis=1)
-    # An edge with one operation left to choose is certain of it, whatever it is divided by.
-    certainty = 1 + (shares * logarithms).sum(axis=1) / np.log(max(passing.sum(), 2))
+    certainty = 1 + (shares * logarithms).sum(axis=1) / np.log(max(sum(passing), 2))  # of one alone it is 1
     score = scaled(importance) * scaled(certainty)
     if criterion == 2 and past:
         overlap = np.minimum(shares, without_none(np.array(past), operations)).sum(axis=-1)

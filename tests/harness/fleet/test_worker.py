@@ -14,7 +14,7 @@ def test_a_worker_asks_for_what_was_made_with_its_own_release(tmp_path: Path, mo
     """What the clone says of the head's release must not bring back what that made."""
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, tiny_params())
-    shutil.copy(TEMPLATE / "dvc.yaml", tmp_path)
+    shutil.copy(TEMPLATE / "stages.yaml", tmp_path / "dvc.yaml")
     Path("sources.json").write_text(json.dumps({"code": {"path": None, "sha256": "of the head"}}))
     asked = []
 

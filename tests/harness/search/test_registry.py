@@ -110,6 +110,7 @@ class Mine(Variant):
     name = "mine"
     citation = "Nobody. Nothing. 2026."
     axis = "none"
+    family = "schedule"
 """
 
 

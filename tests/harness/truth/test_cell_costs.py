@@ -125,7 +125,7 @@ def test_params_without_costs_are_as_they_were() -> None:
 
 def test_costs_reach_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [ALL_SKIP, Cell.from_index(7)]
-    monkeypatch.setattr("harness.board.lookup.all_cells", lambda: cells)  # all of them take seconds
+    monkeypatch.setattr("harness.board.lookup.all_cells", lambda operations: cells)  # all of them take seconds
     written(table())
     write_params(Path(), tiny_params(costs=SETTINGS))
     look_up(load_board(), embedded_truth(), Path("results"))
