@@ -183,6 +183,8 @@ class _Run:
         self.alpha: list[dict[str, Any]] = []
         self.one_shot: list[dict[str, Any]] = []
         self.draws: dict[str, int] = {}
+        self.seconds_of_answer = 0.0
+        """Spent on the method's own answer, which may be all its search."""
         self.notes: list[str] = []
         self.without_fixed_order: list[str] = []
         """Operations of this search that have no deterministic algorithm on its device."""
@@ -248,7 +250,9 @@ class _Run:
         self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha, self.one_shot))
 
     def _derive(self, search: "Search") -> dict[str, str]:
+        started = time.perf_counter()
         own, rules = search.derive()
+        self.seconds_of_answer = time.perf_counter() - started
         draws = draw_cells(search)
         self.draws = {str(cell): count for cell, count in draws.items()}
         rules |= studied_cells(search, draws)
@@ -283,7 +287,7 @@ class _Run:
             cell=derived.get("variant"),
             derived=derived,
             draws=self.draws,
-            seconds=sum(row["seconds"] for row in self.epochs),
+            seconds=sum(row["seconds"] for row in self.epochs) + self.seconds_of_answer,
             peak_memory_bytes=max((row["peak_memory_bytes"] for row in self.epochs), default=0),
             forward_backward_passes=search.passes if search else 0.0,
             environment=current_environment(device, same_bits),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -22,6 +23,7 @@ from harness.board.runner import (
 from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.records.record import TIMING_COLUMNS, read_record, read_table, run_folder
 from harness.settings.protocol import load_board
+from harness.space.cell import ALL_SKIP, Cell
 from harness.truth.table import TRUTH_FILE, Truth, write_truth
 from tests.conftest import ROOT, tiny_params, write_params
 from variants.darts import Darts
@@ -58,6 +60,17 @@ def test_a_search_leaves_a_complete_record(project: Path) -> None:
     assert alpha.groupby(["epoch", "edge"])["weight"].sum().to_numpy() == pytest.approx(1)
     assert not list(CHECKPOINTS.glob("*"))
     assert sorted(path.name for path in Path("runs/darts").iterdir()) == ["seed-0"]
+
+
+def test_the_time_of_the_answer_is_time_of_the_run(project: Path, monkeypatch) -> None:
+    def slow_answer(variant: Darts, search: Any) -> Cell:
+        time.sleep(0.2)
+        return ALL_SKIP
+
+    monkeypatch.setattr(Darts, "derive", slow_answer)
+    record = run_search(load_board(), "darts", 0)
+    epochs = read_table(run_folder("darts", 0), "epochs")["seconds"].sum()
+    assert epochs + 0.2 <= record.seconds < epochs + 2
 
 
 def test_killed_at_any_moment_it_resumes_to_the_identical_record(project: Path) -> None:
