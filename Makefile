@@ -1,6 +1,6 @@
 # make run     the whole board, ends with the path of the report
 # make test    the tests
-# make slow    the tests that take longer than a minute each
+# make slow    the tests that take longest, and campaigns
 # make torture half an hour of kills, full disks and damaged files; ends with a table of what was survived
 # make test-latest  the tests, with the newest dependencies that pyproject.toml allows, in an environment of their own
 # make lint    style, types and which way imports go
@@ -20,7 +20,7 @@ run: .venv/installed
 	@echo "report: $(CURDIR)/reports/generated/report.html"
 
 test: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # torch and torchvision stay at their tested versions: they must match each other, and a newer torch from another index
 # would bring gigabytes of CUDA libraries.
@@ -31,7 +31,7 @@ test-latest:
 	grep -E "^(torch|torchvision)==" constraints.txt > $(LATEST)/kept.txt
 	$(LATEST)/bin/python -m pip install --quiet --upgrade -c $(LATEST)/kept.txt -e ".[dev]"
 	$(LATEST)/bin/python -m pip list
-	$(LATEST)/bin/pytest -n 2 --dist loadfile
+	$(LATEST)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[ray]"

@@ -17,6 +17,15 @@ from harness.truth.table import TRUTH_FILE
 ROOT = Path(__file__).resolve().parent.parent
 
 
+LONGEST = ("test_pipeline.py", "test_conformance.py", "test_named_files.py", "test_page.py", "test_group.py")
+"""Files whose tests take longest: begun first, so that no process has to wait for them in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files; within each, tests stay as they are written."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 def _folder(variable: str, fallback: Path) -> Path:
     folder = Path(os.environ.get(variable, fallback))
     if not folder.is_dir():

@@ -107,6 +107,7 @@ def test_two_lines_hold_it_to_the_contract(site: Path, package: Path) -> None:
     assert all(line.endswith("[elsewhere]") for line in passed)
 
 
+@pytest.mark.slow
 def test_a_method_that_breaks_the_contract_is_told_what_it_wants(tmp_path: Path) -> None:
     broken = METHOD.replace(" 2026.", "").replace('axis = "none"', 'axis = "none"\n    passes_per_step = 7.0')
     package, site = write_package(tmp_path / "other-methods", method=broken), tmp_path / "site"
@@ -118,6 +119,7 @@ def test_a_method_that_breaks_the_contract_is_told_what_it_wants(tmp_path: Path)
     assert "passes_per_step is what a step costs: 7.0 are declared, 2 were counted" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_module_may_be_named_with_its_class(tmp_path: Path) -> None:
     install(write_package(tmp_path / "other-methods", "other_methods.elsewhere:Elsewhere"), tmp_path / "site")
     assert "elsewhere" in dartsboard(tmp_path / "site", ROOT, "variants").stdout

@@ -76,6 +76,7 @@ def test_the_doctor_ends_too(name: str) -> None:
     assert "\n" not in str(caught.value) and time.monotonic() - begun < SECONDS
 
 
+@pytest.mark.slow
 def test_a_run_that_drips_after_others_were_mirrored_ends_the_sync_and_keeps_what_was_done() -> None:
     numbers = iter(range(1000))
     written: set[int] = set()
@@ -95,6 +96,7 @@ def test_a_run_that_drips_after_others_were_mirrored_ends_the_sync_and_keeps_wha
     assert set(summary.run_ids.values()) <= {"run-0", "run-1", "run-2"}
 
 
+@pytest.mark.slow
 def test_progress_is_what_counts_and_not_the_whole_time() -> None:
     # A server that takes half of what a step may take, for each of many runs, is slow and no more.
     def slowly(connection: object, path: str) -> None:

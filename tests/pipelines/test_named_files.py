@@ -59,6 +59,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_sweep(project, params())
 
 
+@pytest.mark.slow
 def test_a_changed_file_reruns_what_was_made_from_it_and_no_cache_confuses_it(board: None, tmp_path: Path) -> None:
     repro()
     first = fingerprint()
