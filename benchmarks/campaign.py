@@ -312,7 +312,7 @@ def read_truth(options: argparse.Namespace) -> "Truth | None":
     Raises:
         UserError: it is missing or damaged, or lacks a column that is named.
     """
-    from harness.settings.protocol import TruthSettings
+    from harness.settings.tables import TruthSettings
     from harness.settings.validation import validate
     from harness.truth.sources import import_table, parse_columns
 

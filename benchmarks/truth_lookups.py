@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.page import markdown, page_options, write_page
 from benchmarks.timing import median_seconds
-from harness.settings.protocol import TruthSettings
+from harness.settings.tables import TruthSettings
 from harness.space.cell import CELL_COUNT, Cell, all_cells
 from harness.truth.columns import TruthColumns
 from harness.truth.sources import import_truth

@@ -49,8 +49,9 @@ from harness.search.variant import (
     Stop,
     Variant,
 )
-from harness.settings.protocol import AlphaSettings, Board, Protocol, Settings, load_board
+from harness.settings.protocol import AlphaSettings, Board, Protocol, load_board
 from harness.settings.strategy import Family, Strategy
+from harness.settings.validation import Settings
 from harness.space.cell import (
     ALL_CONV3,
     ALL_SKIP,

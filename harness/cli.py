@@ -42,7 +42,8 @@ def init(folder: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cell(cell: str, as_json: bool) -> None:
     """Describe a cell, given by its official index or its string; with its costs, where params.yaml names a table."""
-    from harness.settings.protocol import PARAMS_FILE, load_costs
+    from harness.settings.tables import load_costs
+    from harness.settings.validation import PARAMS_FILE
     from harness.space.cell import Cell, Shape
 
     found = Cell.parse(cell)
@@ -92,8 +93,8 @@ def import_truth(
     """Import true accuracies from KIND at PATH, and make params.yaml name them."""
     from harness.fleet import dvc_stages
     from harness.settings import project
-    from harness.settings.protocol import PARAMS_FILE, TruthSettings
-    from harness.settings.validation import read_yaml, validate
+    from harness.settings.tables import TruthSettings
+    from harness.settings.validation import PARAMS_FILE, read_yaml, validate
     from harness.truth.sources import import_truth as import_source
     from harness.truth.sources import parse_columns
     from harness.truth.table import TRUTH_FILE
@@ -119,8 +120,7 @@ def import_truth(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_truth(cell: str, other: str | None, as_json: bool) -> None:
     """Print the true accuracies of a cell, given by its official index or its string, and how far it is above OTHER."""
-    from harness.settings.protocol import PARAMS_FILE
-    from harness.settings.validation import check_project_here
+    from harness.settings.validation import PARAMS_FILE, check_project_here
     from harness.space.cell import Cell
     from harness.truth.table import TRUTH_FILE, Truth, describe_cell
     from harness.truth.two_cells import describe_difference
@@ -164,8 +164,8 @@ def use(file: Path) -> None:
     """Let params.yaml say what FILE says, such as boards/all-methods.yaml; its other keys stay as they are."""
     from harness.search import registry
     from harness.settings import project
-    from harness.settings.protocol import PARAMS_FILE, Board
-    from harness.settings.validation import read_yaml, validate
+    from harness.settings.protocol import Board
+    from harness.settings.validation import PARAMS_FILE, read_yaml, validate
 
     present = read_yaml(PARAMS_FILE)
     if not file.exists():
@@ -322,8 +322,7 @@ def compare(first: str, second: str, as_json: bool) -> None:
     from rich.console import Console
 
     from harness.board import compare as comparing
-    from harness.settings.protocol import PARAMS_FILE
-    from harness.settings.validation import check_project_here
+    from harness.settings.validation import PARAMS_FILE, check_project_here
 
     check_project_here(PARAMS_FILE)
     found = comparing.compare(first, second)

@@ -4,6 +4,7 @@ import errno
 import glob
 import hashlib
 import io
+import json
 import os
 import platform
 import shutil
@@ -11,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from harness.base.errors import UserError, in_one_line
 
@@ -173,6 +175,27 @@ def read_text(path: Path) -> str:
     """
     with io.TextIOWrapper(open_file(path), encoding="utf-8") as file:
         return file.read()
+
+
+def read_json(path: Path, again: str = "") -> dict[str, Any]:
+    """Return the object that a JSON file of the project's own holds.
+
+    Args:
+        path: of the file.
+        again: how it is made anew, as the end of a sentence.
+
+    Raises:
+        UserError: it is missing, cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing{again}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged{again} ({in_one_line(error)})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged{again} (expected an object)")
+    return content
 
 
 def file_checksum(path: Path) -> str:

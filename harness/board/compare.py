@@ -1,6 +1,5 @@
 """Compares two methods of the board on their finished runs, paired by seed, on every truth column."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.base.errors import UserError, did_you_mean, quoted
-from harness.base.files import read_text
-from harness.board.lookup import read_results
+from harness.board.lookup import read_results, read_truth_description
 from harness.records.record import FINISHED
 from harness.results.columns import RESULTS
 from harness.statistics.significance import compare_with, fewest_pairs
@@ -126,7 +124,7 @@ def _read(results: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the runs of the board, and the label of each truth column."""
     try:
         runs = read_results(results, "runs")
-        columns = json.loads(read_text(results / "truth.json"))["columns"]
+        columns = read_truth_description(results)["columns"]
         labels = {key: str(content["label"]) for key, content in columns.items()}
         errors = [name for name in runs if name == "cell_index" or str(name).startswith(ERRORS)]
         return runs.dropna(subset=["variant", "seed"]).astype(dict.fromkeys([*labels, *errors], "float64")), labels

@@ -15,7 +15,8 @@ from harness.records.record import RUNS, Record, read_record, read_table
 from harness.search import registry
 from harness.search.baseline import Baseline
 from harness.search.variant import SearchLength, Variant
-from harness.settings.protocol import Board, Protocol, Settings
+from harness.settings.protocol import Board, Protocol
+from harness.settings.validation import Settings
 
 MEASURED_RUNS = 20
 """Runs of a method that a median is taken over; more would only take longer to read."""

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.base.errors import UserError, in_one_line
-from harness.base.files import read_text, whole_folder
+from harness.base.files import read_json, whole_folder
 from harness.base.parquet import read_parquet, write_parquet
 from harness.board.plots import write_plots
 from harness.records.environment import git_revision, processor_name
@@ -254,13 +253,4 @@ def read_truth_description(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: truth.json is missing or damaged.
     """
-    path = folder / "truth.json"
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: make it with `dvc repro lookup`") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({in_one_line(error)}): make it with `dvc repro lookup`") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: expected an object; make it with `dvc repro lookup`")
-    return content
+    return read_json(folder / "truth.json", again=": make it with `dvc repro lookup`")

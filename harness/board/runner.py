@@ -24,8 +24,8 @@ from harness.records.environment import current_environment
 from harness.records.record import Record, Status, read_record, read_whole_run, run_folder, write_run
 from harness.search import baseline, registry
 from harness.search.derivation_study import draw_cells, studied_cells
-from harness.settings.protocol import Board, Protocol, Settings
-from harness.settings.validation import content_hash
+from harness.settings.protocol import Board, Protocol
+from harness.settings.validation import Settings, content_hash
 from harness.truth.table import TRUTH_FILE, Truth
 
 if TYPE_CHECKING:

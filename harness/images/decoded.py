@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import open_file, read_text, whole_folder
+from harness.base.files import open_file, read_json, whole_folder
 from harness.base.versions import check_version
 from harness.images.sources import ImageSet, Source, read_source
 from harness.images.split import split_images
@@ -227,14 +227,7 @@ def read_description(folder: Path = IMAGES) -> Description:
         UserError: it is missing or damaged.
     """
     path = folder / DESCRIPTION_FILE
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run `dvc repro data`") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {in_one_line(error)}; run `dvc repro data` again") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: expected an object; run `dvc repro data` again")
+    content = read_json(path, again=": run `dvc repro data`")
     version, checksum = content.pop("schema_version", 1), content.pop("checksum", None)
     check_version(path, version, READABLE_VERSIONS, again="run `dvc repro data` again")
     description = validate(Description, content, where=str(path))

@@ -1,14 +1,13 @@
 """The folder `results/` of the look-up stage as tidy data frames, read and checked, for the report and notebooks."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.base.errors import UserError, in_one_line
-from harness.base.files import read_text
+from harness.base.errors import UserError
+from harness.base.files import read_json
 from harness.base.parquet import read_parquet
 from harness.base.versions import check_version
 from harness.records.record import EPOCH_COLUMNS, FINISHED
@@ -217,14 +216,7 @@ def _cost_columns(folder: Path, content: Any) -> tuple[CostColumn, ...]:
 
 
 def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run the look-up stage first") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {in_one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: expected an object")
+    content = read_json(path, again=": run the look-up stage first")
     for key in required:
         if key not in content:
             raise UserError(f"{path} lacks the key {key!r}")

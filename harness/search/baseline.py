@@ -18,8 +18,8 @@ from pydantic import Field
 
 from harness.base.errors import UserError
 from harness.base.streams import stream
-from harness.settings.protocol import Settings as BaseSettings
 from harness.settings.strategy import Family, Strategy
+from harness.settings.validation import Settings as BaseSettings
 from harness.space.cell import CELL_COUNT, OPERATIONS, Cell
 from harness.truth.table import Column, Truth
 from harness.truth.training_time import MODEL_EPOCHS, model_evaluation_seconds, model_seconds

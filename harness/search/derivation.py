@@ -28,11 +28,10 @@ def skip_cap(op_weights: np.ndarray, limit: int, operations: Operations = OPERAT
     """
     allowed = op_weights.astype(float)
     while True:
-        chosen = [
-            edge for edge, operation in enumerate(argmax_cell(allowed, operations).operations) if operation == SKIP
-        ]
+        cell = argmax_cell(allowed, operations)
+        chosen = [edge for edge, operation in enumerate(cell.operations) if operation == SKIP]
         if len(chosen) <= limit:
-            return argmax_cell(allowed, operations)
+            return cell
         skip = operations.index(SKIP)
         weakest = chosen[allowed[chosen, skip].argmin()]
         allowed[weakest, skip] = -np.inf

@@ -273,7 +273,7 @@ class Search:
     def one_shot_accuracy(
         self, op_weights: Tensor, batches: Iterable[Batch], *, running_statistics: bool = False
     ) -> float:
-        """Return the accuracy (percent) of the shared weights under op weights for one cell or for each cell.
+        """Return the accuracy (percent) of the shared weights under op weights: one matrix, or one a cell.
 
         Batch norms use the statistics of each batch, for the running ones mix all cells; with `running_statistics`,
         they use those where they keep them. Nothing is learned. A batch counts as a third of a forward-backward pass.

@@ -22,9 +22,9 @@ from harness.networks.supernet import SupernetSpec
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search.baseline import Baseline
 from harness.search.variant import Variant
-from harness.settings.protocol import Board, Settings
+from harness.settings.protocol import Board
 from harness.settings.strategy import FAMILIES, Strategy
-from harness.settings.validation import validate
+from harness.settings.validation import Settings, validate
 from harness.space.cell import Shape
 
 Method = type[Variant] | type[Baseline]

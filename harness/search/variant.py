@@ -23,8 +23,8 @@ from harness.networks.supernet import Controls, Supernet, SupernetSpec
 from harness.search.derivation import argmax_cell
 from harness.search.meter import Meter
 from harness.settings.protocol import AlphaSettings, Protocol
-from harness.settings.protocol import Settings as BaseSettings
 from harness.settings.strategy import Family, Strategy
+from harness.settings.validation import Settings as BaseSettings
 from harness.space.cell import EDGES, Cell
 
 Architecture = dict[str, Tensor]
@@ -179,7 +179,7 @@ class SearchView(typing.Protocol):
     def one_shot_accuracy(
         self, op_weights: Tensor, batches: Iterable[Batch], *, running_statistics: bool = False
     ) -> float:
-        """Return the accuracy (percent) of the shared weights under given op weights.
+        """Return the accuracy (percent) of the shared weights under op weights: one matrix, or one a cell.
 
         Batch norms use the statistics of the batch; with `running_statistics`, their running ones where they keep them.
         """

@@ -9,8 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from harness.base.errors import UserError
 from harness.base.files import read_file, whole_file
-from harness.settings.protocol import PARAMS_FILE
-from harness.settings.validation import read_yaml
+from harness.settings.validation import PARAMS_FILE, read_yaml
 
 Lines = list[str]
 

@@ -5,23 +5,13 @@ Read with ruamel.yaml, as DVC reads it, so that both see the same values (PyYAML
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
 from harness.base.errors import UserError, did_you_mean, quoted
-from harness.settings.validation import read_yaml, validate
-
-PARAMS_FILE = Path("params.yaml")
+from harness.settings.tables import CostSettings, TruthSettings
+from harness.settings.validation import PARAMS_FILE, Settings, read_yaml, validate
 
 LARGEST = 1e3
 """Rates, decays and scales beyond it overflow in float32 before they are of any use."""
@@ -29,35 +19,6 @@ LARGEST_SEED = 2**63 - 1
 """What a column of whole numbers holds."""
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, numbers are finite, and a key that is not declared is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        # Pydantic takes `true` and "1" for 1, where somebody meant another key.
-        allowed = _types_in(cls.model_fields[str(info.field_name)].annotation)
-        several = isinstance(value, list | tuple)
-        for one in value if several else [value]:
-            if allowed & {int, float} and isinstance(one, bool | str) and type(one) not in allowed:
-                raise ValueError(f"expected numbers, not {quoted(one)}" if several else "expected a number")
-        return value
-
-
-def _types_in(annotation: Any) -> set[Any]:
-    """Return the plain types and literals that an annotation is made of."""
-    parts = get_args(annotation)
-    if not parts:
-        return {annotation}
-    if get_origin(annotation) is Literal:
-        return {type(part) for part in parts}
-    if get_origin(annotation) is Annotated:
-        return _types_in(parts[0])
-    return set().union(*map(_types_in, parts))
 
 
 class SplitSettings(Settings):
@@ -247,126 +208,6 @@ class Protocol(Settings):
         return tuple(name for name in OPERATIONS if name in names)
 
 
-LONGEST_TRAINING = 1_000_000
-"""Epochs of the training of a cell."""
-
-SPLITS_OF = {
-    "cifar10-valid": ("valid", "test"),
-    "cifar10": ("test",),
-    "cifar100": ("valid", "test", "valtest"),
-    "ImageNet16-120": ("valid", "test", "valtest"),
-}
-"""The images that the accuracies of each data set were measured on, see docs/truth.md."""
-
-
-class AccuracyColumn(Settings):
-    """What one column of a table of accuracies holds."""
-
-    data_set: Literal["cifar10-valid", "cifar10", "cifar100", "ImageNet16-120"]
-    """The benchmark's key: `cifar10-valid` is trained on half of CIFAR-10's training images, `cifar10` on all."""
-    split: Literal["valid", "test", "valtest"]
-    """The images the accuracy is measured on."""
-    epochs: StrictInt | None = Field(ge=1, le=LONGEST_TRAINING)
-    """Length of the training; null where the table's origin does not state it."""
-
-    @model_validator(mode="after")
-    def _split_exists(self) -> "AccuracyColumn":
-        splits = SPLITS_OF[self.data_set]
-        if self.split not in splits:
-            hint = " (half of its images are for validation in cifar10-valid)" if self.data_set == "cifar10" else ""
-            raise ValueError(f"{self.data_set} has no split {self.split!r}, expected {' or '.join(splits)}{hint}")
-        return self
-
-
-class TruthSettings(Settings):
-    """Where the true accuracies come from, see docs/truth.md."""
-
-    source: Literal["analog-nasbench", "nas-bench-201", "nats-bench", "table"]
-    path: str | None
-    """The official file, the NATS-Bench folder or the table; null for the embedded `analog-nasbench`."""
-    cell_column: str | None = None
-    """For `table`: its column that names the cell, by official index or by string."""
-    columns: dict[str, AccuracyColumn] = {}
-    """For `table`: which of its columns holds which accuracies."""
-    trial_column: str | None = None
-    """For `table`: its column that numbers the trainings of a cell, so that a row is one training; null where a row
-    is the mean of a cell."""
-    seed_column: str | None = None
-    """For a `table` of trainings: its column of their seeds; a field that is empty or negative: not known."""
-    partial: StrictBool = False
-    """Accept a source that lacks cells."""
-
-    @model_validator(mode="after")
-    def _source_is_described(self) -> "TruthSettings":
-        if self.path is None and self.source != "analog-nasbench":
-            raise ValueError(f"the source {self.source!r} needs a path")
-        if self.source == "table" and (self.cell_column is None or not self.columns):
-            raise ValueError("the source 'table' needs the keys cell_column and columns")
-        if self.source != "table" and (self.cell_column is not None or self.columns):
-            raise ValueError("cell_column and columns belong to the source 'table', and to no other")
-        if self.source != "table" and (self.trial_column is not None or self.seed_column is not None):
-            raise ValueError("trial_column and seed_column belong to the source 'table', and to no other")
-        if self.seed_column is not None and self.trial_column is None:
-            raise ValueError("seed_column needs trial_column: only a table with a row a training has their seeds")
-        return self
-
-    @model_validator(mode="after")
-    def _columns_differ(self) -> "TruthSettings":
-        if self.cell_column in self.columns:
-            raise ValueError(f"the column {quoted(self.cell_column)} names the cells, so it can hold no accuracies")
-        for key in ("trial_column", "seed_column"):
-            name = getattr(self, key)
-            if name is not None and name in (self.cell_column, *self.columns):
-                raise ValueError(f"{key}: the column {quoted(name)} holds the cells or accuracies, expected another")
-        held: dict[tuple[str, str, int | None], str] = {}
-        for name, column in self.columns.items():
-            other = held.setdefault((column.data_set, column.split, column.epochs), name)
-            if other != name:
-                raise ValueError(f"the columns {quoted(other)} and {quoted(name)} claim to hold the same accuracies")
-        return self
-
-
-class CostColumn(Settings):
-    """What one column of a table of costs holds."""
-
-    label: str = Field(min_length=1, max_length=60)
-    """What it is called, such as `latency on an edge GPU`."""
-    unit: str = Field(min_length=1, max_length=20)
-    unknown: float | None = None
-    """The number that stands for `not measured`; an empty field always does."""
-
-
-class CostSettings(Settings):
-    """What a cell costs on a device, see docs/truth.md."""
-
-    path: str
-    """A CSV or Parquet file with a row a cell."""
-    cell_column: str
-    """Its column that names the cell, by official index or by string."""
-    rows: dict[str, str | StrictInt] = {}
-    """Of a file that holds several tables one below the other: only rows with these values in these columns count."""
-    columns: dict[str, CostColumn] = Field(min_length=1)
-    """Which of its columns are costs."""
-    shown: str | None = None
-    """The one that the report draws accuracy against; null for the first."""
-
-    @model_validator(mode="after")
-    def _columns_fit(self) -> "CostSettings":
-        if self.shown is not None and self.shown not in self.columns:
-            raise ValueError(
-                f"shown: there is no column {quoted(self.shown)}, {did_you_mean(self.shown, self.columns)}"
-            )
-        for name in (self.cell_column, *self.rows):
-            if name in self.columns:
-                raise ValueError(f"the column {quoted(name)} tells which row it is, so it can hold no costs")
-        return self
-
-    @property
-    def chosen(self) -> str:
-        """The column that the report draws accuracy against."""
-        return self.shown or next(iter(self.columns))
-
-
 class TrackingSettings(Settings):
     """The MLflow mirror."""
 
@@ -441,14 +282,3 @@ def load_board(path: Path = PARAMS_FILE) -> Board:
     if not isinstance(content, dict):
         raise UserError(f"{path} is empty or no mapping, expected the keys {', '.join(Board.model_fields)}")
     return validate(Board, content, where=str(path))
-
-
-def load_costs(path: Path = PARAMS_FILE) -> CostSettings | None:
-    """Read the key `costs` of params.yaml alone, for whoever needs no more of it.
-
-    Raises:
-        UserError: the file is missing or no YAML, or the key holds something else.
-    """
-    content = read_yaml(path)
-    costs = content.get("costs") if isinstance(content, dict) else None
-    return None if costs is None else validate(CostSettings, costs, where=f"{path}, costs")

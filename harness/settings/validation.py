@@ -4,18 +4,49 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from ruamel.yaml import YAML
 
 from harness.base.errors import UserError, did_you_mean, in_one_line, quoted
 from harness.base.files import read_text
 
+PARAMS_FILE = Path("params.yaml")
+
 MOST_MISTAKES = 6
 """Mistakes that one sentence tells of."""
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, numbers are finite, and a key that is not declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic takes `true` and "1" for 1, where somebody meant another key.
+        allowed = _types_in(cls.model_fields[str(info.field_name)].annotation)
+        several = isinstance(value, list | tuple)
+        for one in value if several else [value]:
+            if allowed & {int, float} and isinstance(one, bool | str) and type(one) not in allowed:
+                raise ValueError(f"expected numbers, not {quoted(one)}" if several else "expected a number")
+        return value
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    """Return the plain types and literals that an annotation is made of."""
+    parts = get_args(annotation)
+    if not parts:
+        return {annotation}
+    if get_origin(annotation) is Literal:
+        return {type(part) for part in parts}
+    if get_origin(annotation) is Annotated:
+        return _types_in(parts[0])
+    return set().union(*map(_types_in, parts))
 
 
 def read_yaml(path: Path) -> Any:

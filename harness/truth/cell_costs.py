@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.base.errors import UserError, quoted
 from harness.base.files import file_checksum, named_path
-from harness.settings.protocol import CostSettings
+from harness.settings.tables import CostSettings
 from harness.space.cell import CELL_COUNT, Cell
 from harness.truth.table_file import column_numbers, read_table, table_cells
 

@@ -15,7 +15,7 @@ import pandas as pd
 from harness.base.collector import collector_paused
 from harness.base.errors import UserError, quoted
 from harness.base.files import check_place_of_file, file_checksum, named_path
-from harness.settings.protocol import AccuracyColumn, TruthSettings
+from harness.settings.tables import AccuracyColumn, TruthSettings
 from harness.settings.validation import validate
 from harness.space.cell import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
 from harness.truth.checks import accuracies_frame, build_truth

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from harness.base.errors import UserError, did_you_mean, quoted
 from harness.base.files import file_checksum, open_file
-from harness.settings.protocol import AccuracyColumn
+from harness.settings.tables import AccuracyColumn
 from harness.space.cell import CELL_COUNT, Cell
 from harness.truth.checks import accuracies_frame, build_truth
 from harness.truth.table import Truth

@@ -32,7 +32,8 @@ from harness.results.columns import RESULTS
 from harness.results.folder import load_results
 from harness.search import registry
 from harness.settings.project import set_params
-from harness.settings.protocol import AccuracyColumn, DataSettings, SplitSettings, TruthSettings, load_board
+from harness.settings.protocol import DataSettings, SplitSettings, load_board
+from harness.settings.tables import AccuracyColumn, TruthSettings
 from harness.space.cell import CELL_COUNT, Cell
 from harness.testing import TINY_PROTOCOL
 from harness.tracking.tracked import TRACKED, Tracked, read_tracked

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.base.errors import UserError
-from harness.settings.protocol import AccuracyColumn
+from harness.settings.tables import AccuracyColumn
 from harness.truth import trials
 from harness.truth.sources import import_table
 from harness.truth.trials import BENCHMARK_NAMES, read_cell_file

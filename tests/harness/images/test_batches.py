@@ -200,6 +200,16 @@ def test_a_short_valid_half_starts_again_with_a_fresh_order(tmp_path):
     assert len({tuple(images) for images in passes}) == 3
 
 
+def test_a_single_level_search_shows_both_all_images_in_orders_of_their_own():
+    data = search_data(settings=data_settings(split={"kind": "same"}))
+    assert data.steps_per_epoch == 53 // BATCH
+    train, valid = (seen(data.epoch(half, 0)) for half in ("train", "valid"))
+    assert len(set(train)) == len(set(valid)) == 53 // BATCH * BATCH
+    assert train != valid
+    assert sorted(seen(data.evaluation_batches("train", 9))) == sorted(seen(data.evaluation_batches("valid", 9)))
+    assert len(seen(data.evaluation_batches("valid", 9))) == 53
+
+
 def test_alpha_on_test_images(tmp_path):
     file = tmp_path / "split.json"
     file.write_text('{"xvalid": ["int", ["1", "3", "4", "6", "8", "9", "11"]], "xtest": ["int", ["0"]]}')

@@ -16,6 +16,7 @@ from harness.networks.compiled import CompiledCells, check_compiler, plain
 from harness.networks.layers import window_sum
 from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
 from harness.networks.supernet import every_operation, twice_differentiable
+from harness.search import registry
 from harness.search.loop import Search
 from harness.search.variant import Rebuild, Variant
 from harness.settings.protocol import NetworkSettings
@@ -155,6 +156,41 @@ def test_the_search_is_the_same_in_float64() -> None:
         assert row["valid_loss"] == pytest.approx(expected["valid_loss"], rel=0, abs=1e-10)
     assert_close(ours, other, 1e-10)
     assert compiled._forms
+
+
+REACH = {
+    "gaea": {},  # alpha's optimiser is SGD
+    "lambda-darts": {"radius": 1e-2},  # the weights' gradient
+    "oles": {"window": 2, "threshold": 0.1},  # frozen weights
+    "darts-pt": {"tuning": 0.5},  # a restart
+    "is-darts": {},  # single operations' outputs
+    "zero-cost-pt": {"proposals": 1},  # ReLU inputs
+}
+"""Methods that reach deeper than alpha's gradient, by what they reach for."""
+
+
+@pytest.mark.parametrize("way", ["compile", "gradient_checkpointing"])
+@pytest.mark.parametrize("name", REACH)
+def test_what_methods_reach_for_is_the_same_in_compiled_and_in_recomputed_cells(name: str, way: str) -> None:
+    changes = {"precision": "float64", "settings": REACH[name], "network__compile": False}
+    plain, other = (search(registry.variant(name), **{**changes, f"network__{way}": on}) for on in (False, True))
+    for one in (plain, other):
+        while one.epoch < 3 and one.stop_reason is None:
+            one.run_epoch()
+    assert bool(compiled._forms) == (way == "compile" and name != "zero-cost-pt")  # which makes no gradient
+    assert_close(other, plain, 1e-9)
+    assert (other.frozen, other.stop_reason) == (plain.frozen, plain.stop_reason)
+    assert other.derive() == plain.derive()
+
+
+@pytest.mark.parametrize("way", ["compile", "gradient_checkpointing"])
+@pytest.mark.parametrize("operations", [OPERATIONS[1:], OPERATIONS[:3], ("skip_connect", "avg_pool_3x3")], ids=len)
+def test_a_smaller_space_is_the_same_in_compiled_and_in_recomputed_cells(operations: tuple[str, ...], way: str) -> None:
+    changes = {"precision": "float64", "operations": operations, "network__compile": False}
+    plain, other = (search(**{**changes, f"network__{way}": on}) for on in (False, True))
+    for one in (plain, other):
+        one.run_epoch()
+    assert_close(other, plain, 1e-10)
 
 
 @pytest.mark.slow

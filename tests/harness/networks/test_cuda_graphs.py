@@ -23,6 +23,7 @@ from harness.search.loop import Search
 from harness.search.variant import Rebuild, Variant
 from harness.settings.protocol import NetworkSettings, load_board
 from harness.settings.validation import validate
+from harness.space.cell import OPERATIONS
 from harness.testing import TINY_PROTOCOL, tiny_search
 from tests.conftest import tiny_params, write_params
 from tests.harness.networks.recorded_graphs import Recorders
@@ -81,6 +82,8 @@ def test_a_search_of_graphs_is_the_search_of_kernels(name: str, recorders: list[
         {"precision": "bfloat16"},
         {"precision": "float64"},
         {"network__cells_per_stage": 2},
+        {"operations": OPERATIONS[1:]},
+        {"operations": ("skip_connect", "avg_pool_3x3")},
     ],
     ids=str,
 )

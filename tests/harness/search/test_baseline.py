@@ -8,7 +8,7 @@ import pytest
 
 from harness.base.errors import UserError
 from harness.search.baseline import Signal, Training, check_lengths, run_baseline, search_signal, signal_columns
-from harness.settings.protocol import AccuracyColumn, TruthSettings
+from harness.settings.tables import AccuracyColumn, TruthSettings
 from harness.space.cell import CELL_COUNT, Cell, all_cells
 from harness.truth.nats_bench import import_nats_bench
 from harness.truth.sources import import_truth

@@ -189,6 +189,15 @@ def test_a_sentence_stays_short_and_on_one_line(key: str) -> None:
     assert len(str(caught.value)) < 2500
 
 
+def test_three_protocols_are_those_that_methods_were_published_with() -> None:
+    protocols = load_board(ROOT / "params.yaml").protocols
+    paper, gdas, aligned, gaea = (protocols[name] for name in ("nas-bench-201", "gdas", "lambda-darts", "gaea"))
+    assert gdas == paper.model_copy(update={"epochs": 250})
+    assert (aligned.epochs, aligned.alpha.lr, aligned.weights.weight_decay) == (100, 1e-4, 3e-4)
+    assert (gaea.epochs, gaea.network.channels, gaea.data.split.kind) == (25, 24, "same")
+    assert gaea.operations == OPERATIONS[1:] and gaea.order == "alpha-then-weights"
+
+
 def test_the_operations_are_those_of_the_space_in_its_order() -> None:
     assert protocol.OPERATIONS == OPERATIONS
     chosen = validate(Protocol, {**TINY_PROTOCOL, "operations": ["avg_pool_3x3", "none"]}, where="params.yaml")

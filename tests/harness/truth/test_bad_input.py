@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from harness.base.errors import UserError
-from harness.settings.protocol import AccuracyColumn, TruthSettings
+from harness.settings.tables import AccuracyColumn, TruthSettings
 from harness.settings.validation import validate
 from harness.space.cell import ALL_CONV3, ALL_SKIP, CELL_COUNT
 from harness.truth.sources import (

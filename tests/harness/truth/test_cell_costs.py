@@ -14,7 +14,8 @@ from harness.board.lookup import look_up
 from harness.board.sources import changed_sources, write_sources
 from harness.cli import main
 from harness.results.folder import load_results
-from harness.settings.protocol import CostSettings, load_board, load_costs
+from harness.settings.protocol import load_board
+from harness.settings.tables import CostSettings, load_costs
 from harness.settings.validation import validate
 from harness.space.cell import ALL_SKIP, CELL_COUNT, Cell
 from harness.truth.cell_costs import cost_columns, describe_costs, read_costs

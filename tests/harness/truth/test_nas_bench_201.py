@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.synthetic_nas_bench_201 import cell_results, write_folder, write_pth
 from harness.base.errors import UserError
-from harness.settings.protocol import TruthSettings
+from harness.settings.tables import TruthSettings
 from harness.space.cell import CELL_COUNT, Cell
 from harness.truth import nas_bench_201
 from harness.truth.nas_bench_201 import import_nas_bench_201

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.settings.protocol import AccuracyColumn, TruthSettings
+from harness.settings.tables import AccuracyColumn, TruthSettings
 from harness.space.cell import CELL_COUNT, Cell
 from harness.truth.sources import (
     import_analog_nasbench,

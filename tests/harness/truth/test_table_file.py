@@ -15,7 +15,8 @@ import pytest
 
 from harness.base.errors import UserError
 from harness.board.lookup import look_up
-from harness.settings.protocol import SPLITS_OF, AccuracyColumn, Board, TruthSettings
+from harness.settings.protocol import Board
+from harness.settings.tables import SPLITS_OF, AccuracyColumn, TruthSettings
 from harness.settings.validation import validate
 from harness.space.cell import ALL_CONV3, ALL_SKIP, CELL_COUNT, Cell
 from harness.truth.columns import TruthColumns

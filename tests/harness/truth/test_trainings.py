@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from harness.base.errors import UserError
 from harness.cli import main
-from harness.settings.protocol import AccuracyColumn, TruthSettings
+from harness.settings.tables import AccuracyColumn, TruthSettings
 from harness.settings.validation import validate
 from harness.space.cell import ALL_CONV3, ALL_SKIP, CELL_COUNT
 from harness.truth import table_file

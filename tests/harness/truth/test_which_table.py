@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.settings.protocol import AccuracyColumn
+from harness.settings.tables import AccuracyColumn
 from harness.truth import which_table as which
 from harness.truth.sources import import_analog_nasbench
 from harness.truth.table import Provenance, Truth
