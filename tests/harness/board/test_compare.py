@@ -207,7 +207,7 @@ def test_missing_or_damaged_results_are_named(board, name):
     (board / name).write_text("{")
     result = dartsboard("gdas", "darts")
     assert result.exit_code == 2
-    assert re.search(r"results(/runs\.parquet)? is damaged", result.stderr)
+    assert re.search(rf"results(/{re.escape(name)})? is damaged", result.stderr)
     (board / name).unlink()
     result = dartsboard("gdas", "darts")
     assert (result.exit_code, f"results/{name} is missing" in result.stderr) == (2, True)
