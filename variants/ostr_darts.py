@@ -1,10 +1,11 @@
 """OStr-DARTS: the supernet of DARTS, read by the strength of its operations instead of alpha."""
 
 from itertools import islice
+from typing import Any
 
 from pydantic import Field
 
-from harness.api import Cell, SearchView, Variant, argmax_without_none, operation_strength
+from harness.api import Cell, SearchLength, SearchView, Variant, argmax_without_none, operation_strength
 
 
 class OStrDarts(Variant):
@@ -30,6 +31,12 @@ class OStrDarts(Variant):
         """Validation batches that the strength is the mean of; null for all there are."""
         absolute_in_cells: bool = False
         """Sum the magnitudes of the cells' effects, so that effects of opposite sign do not cancel."""
+
+    @classmethod
+    def answer_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return a pass a batch; the last one may be short."""
+        batches = length.steps + 1
+        return batches if settings.batches is None else min(settings.batches, batches)
 
     def derive(self, search: SearchView) -> Cell:
         """Return the strongest operation of each edge."""

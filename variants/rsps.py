@@ -17,6 +17,7 @@ from harness.api import (
     Moment,
     Phase,
     Protocol,
+    SearchLength,
     SearchView,
     StepView,
     Strategy,
@@ -103,6 +104,11 @@ class RandomSearchWithSharing(Variant):
         if moment.phase is not Phase.WEIGHTS:
             return super().controls(architecture, moment)
         return Controls(active=nonzero_operations(one_hot(self.cell_of_step(architecture, moment), self.operations)))
+
+    @classmethod
+    def answer_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return what scoring the candidates costs: a forward pass each, a third of a pass a batch."""
+        return settings.candidates * min(settings.candidate_images, length.images) / length.batch_size / 3
 
     def derive(self, search: SearchView) -> Cell:
         """Return the candidate with the best one-shot accuracy."""

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from harness.api import (
     EDGES,
+    OPERATIONS,
     Architecture,
     Batch,
     Cell,
     Moment,
     Phase,
     Probed,
+    SearchLength,
     SearchView,
     StepView,
     Stop,
@@ -47,7 +49,6 @@ class ZeroCostPt(Variant):
         "Batches are those of the protocol's training half without augmentation, the same for all that is compared.",
         "A batch of fewer images than asked for, and fewer batches, are taken where the half has no more.",
     )
-    # The pass of a step has no backward half, and there is one epoch. The proposals come on top, in `derive`.
     passes_per_step = 1.0
 
     class Settings(Variant.Settings):
@@ -59,6 +60,18 @@ class ZeroCostPt(Variant):
         """Training images of a batch; all of them if there are fewer."""
         batches: StrictInt = Field(default=100, ge=1, le=100_000)
         """V: batches that the proposed cells are scored on; all of an epoch if there are fewer."""
+
+    @classmethod
+    def answer_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return what the scores cost if no cell is proposed twice: a forward pass each, a third of a pass a batch."""
+        removals = len(EDGES) * len(OPERATIONS) * min(settings.images, length.images)
+        total = min(settings.images * settings.batches, length.images)
+        return settings.proposals * (removals + total) / length.batch_size / 3
+
+    @classmethod
+    def search_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return the passes of one epoch, the only one, and of the answer."""
+        return cls.passes_per_step * length.steps + cls.answer_passes(settings, length)
 
     def architecture_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return nothing: there is no alpha."""
@@ -85,17 +98,13 @@ class ZeroCostPt(Variant):
         """Return the proposed cell whose scores sum to most; the first of equal ones."""
         batch = search.data.probe_batch("train", self.settings.images)
         cells = list(dict.fromkeys(self._proposal(search, batch) for _ in range(self.settings.proposals)))
-        if len(cells) == 1:
-            return cells[0]
-        totals = [self._total(search, cell) for cell in cells]
-        return cells[int(np.argmax(totals))]
+        return cells[0] if len(cells) == 1 else max(cells, key=lambda cell: self._total(search, cell))
 
     def _proposal(self, search: SearchView, batch: Batch) -> Cell:
         """Fix one edge after another; the op weights of the others are about uniform."""
         moment = search.moment(Phase.DERIVE)
-        shape = len(EDGES), len(self.operations)
-        noise = self.protocol.alpha.init_scale * moment.stream("noise").standard_normal(shape)
-        op_weights = torch.softmax(moment.on_device(noise).to(moment.dtype), dim=-1)
+        noise = moment.stream("noise").standard_normal((len(EDGES), len(self.operations)))
+        op_weights = torch.softmax(moment.on_device(self.protocol.alpha.init_scale * noise).to(moment.dtype), dim=-1)
         chosen = [0] * len(EDGES)
         for edge in moment.stream("order").permutation(len(EDGES)).tolist():
             left = removal_scores(search, op_weights, edge, batch)
@@ -111,12 +120,10 @@ class ZeroCostPt(Variant):
 
 def removal_scores(search: SearchView, op_weights: Tensor, edge: int, batch: Batch) -> list[float]:
     """Return the score of the mixture without each operation of an edge; the other op weights stay as they are."""
-    found = []
-    for column in range(op_weights.shape[-1]):
-        without = op_weights.clone()
-        without[edge, column] = 0
-        found.append(score(search, without, batch))
-    return found
+    without = [op_weights.clone() for _ in op_weights[edge]]
+    for column, left in enumerate(without):
+        left[edge, column] = 0
+    return [score(search, left, batch) for left in without]
 
 
 def score(search: SearchView, op_weights: Tensor, batch: Batch, alone: bool = False) -> float:

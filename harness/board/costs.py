@@ -3,6 +3,7 @@
 Cost depends on fewer things than a result: runs of older code, other seeds and other learning rates count as measured.
 """
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,8 +53,10 @@ class Cost:
 class _Measured:
     """Medians over runs of one method on one device."""
 
-    steps: float
-    """Seconds."""
+    search: float
+    """Seconds of steps and answer."""
+    passes: float
+    """Forward-backward passes in these."""
     diagnostics: float
     """Seconds."""
     memory_bytes: int
@@ -70,19 +73,27 @@ def expected_costs(board: Board, names: Iterable[str] | None = None, runs: Path 
         runs: the folder of the records.
 
     Raises:
-        UserError: a method is unknown, its settings are wrong, or the file of the split is missing.
+        UserError: a method is unknown; or, of a search that has no record, its settings are wrong, its own rule of
+            its cost fails, or the file of the split is missing.
     """
     names = list(names) if names is not None else [*board.variants, *board.baselines]
     measured = _on_one_device(_measure_all(board.chosen, runs))
-    length = _length(board.chosen)
-    searches = [name for name in {*names, *measured} if issubclass(registry.method(name), Variant)]
-    passes = {name: _passes_on(board, name, length) for name in searches}
-    return {name: _cost(board.chosen, name, measured, passes) for name in names}
+    return {name: _cost(board, name, measured) for name in names}
 
 
-def passes_a_step(method: type[Variant], settings: Settings, length: SearchLength) -> float:
-    """Return the forward-backward passes that a search should cost, as a mean over its steps."""
-    return method.passes_per_step + method.further_passes(settings, length) / (length.epochs * length.steps)
+def search_passes(method: type[Variant], settings: Settings, length: SearchLength) -> float:
+    """Return the forward-backward passes of one batch that a search should cost at most.
+
+    Raises:
+        UserError: the method's own rule fails.
+    """
+    try:
+        passes = float(method.search_passes(settings, length))
+    except Exception as error:  # what others wrote
+        raise UserError(f"the method {method.name} cannot tell its cost: {in_one_line(error)}") from error
+    if not 0 <= passes < math.inf:
+        raise UserError(f"the method {method.name} tells a cost of {passes} passes, expected a number from 0")
+    return passes
 
 
 def relative_cost(method: registry.Method) -> float | None:
@@ -96,52 +107,41 @@ def relative_cost(method: registry.Method) -> float | None:
     if not issubclass(method, Variant):
         return None
     try:
-        return passes_a_step(method, method.Settings(), PUBLISHED_LENGTH) / Variant.passes_per_step
-    except Exception as error:  # what others wrote
+        settings = method.Settings()
+    except ValueError as error:
         raise UserError(f"the method {method.name} cannot tell its cost: {in_one_line(error)}") from error
+    return search_passes(method, settings, PUBLISHED_LENGTH) / PUBLISHED_PASSES
 
 
-def _cost(protocol: Protocol, name: str, measured: dict[str, _Measured], passes: dict[str, float]) -> Cost | None:
+def _cost(board: Board, name: str, measured: dict[str, _Measured]) -> Cost | None:
     if name in measured:
         own = measured[name]
         source = f"measured: median of {_runs(own.runs)} on {own.device}"
-        return Cost(own.steps + own.diagnostics, own.memory_bytes or None, own.device, source, measured=True)
-    if name not in passes:
+        return Cost(own.search + own.diagnostics, own.memory_bytes or None, own.device, source, measured=True)
+    method, protocol = registry.method(name), board.chosen
+    if not issubclass(method, Variant):
         source = "start of a process (benchmarks/results/overhead.md); the look-ups take less"
         return Cost(START_SECONDS, None, "cpu", source, measured=False)
-    others = {other: found for other, found in measured.items() if other in passes}
-    if others:
-        return _scaled(passes, name, others)
-    rate = read_calibration(protocol) or published_rate(protocol)
     steps = steps_per_epoch(protocol)
+    # Where the images are not known, an epoch counts as a published one.
+    length = SearchLength(protocol.epochs, steps or PUBLISHED_LENGTH.steps, protocol.batch_size)
+    passes = search_passes(method, registry.settings_of(board, name), length)
+    others = {other: found for other, found in measured.items() if found.passes}
+    if others:
+        return _scaled(passes, others)
+    rate = read_calibration(protocol) or published_rate(protocol)
     if rate is None or steps is None:
         return None
-    source = f"{rate.source}, scaled by passes; steps only"
-    return Cost(
-        steps * protocol.epochs * passes[name] * rate.seconds_a_pass,
-        rate.memory_bytes,
-        rate.device,
-        source,
-        measured=False,
-    )
+    source = f"{rate.source}, scaled by passes; without diagnostics"
+    return Cost(passes * rate.seconds_a_pass, rate.memory_bytes, rate.device, source, measured=False)
 
 
-def _length(protocol: Protocol) -> SearchLength:
-    # Where the images are not known, an epoch counts as a published one.
-    steps = steps_per_epoch(protocol) or PUBLISHED_LENGTH.steps
-    return SearchLength(protocol.epochs, steps, protocol.batch_size)
-
-
-def _passes_on(board: Board, name: str, length: SearchLength) -> float:
-    return passes_a_step(registry.variant(name), registry.settings_of(board, name), length)
-
-
-def _scaled(passes: dict[str, float], name: str, others: dict[str, _Measured]) -> Cost:
+def _scaled(passes: float, others: dict[str, _Measured]) -> Cost:
     # Diagnostics look at the network from outside: they cost all methods the same.
-    seconds = [found.steps * passes[name] / passes[other] + found.diagnostics for other, found in others.items()]
+    seconds = [passes * found.search / found.passes + found.diagnostics for found in others.values()]
     runs = sum(found.runs for found in others.values())
     device = next(iter(others.values())).device
-    source = f"scaled by passes a step from {_runs(runs)} of {first_of(list(others))} on {device}"
+    source = f"scaled by passes from {_runs(runs)} of {first_of(list(others))} on {device}"
     memory = max(found.memory_bytes for found in others.values())
     return Cost(statistics.median(seconds), memory, device, source, measured=False)
 
@@ -177,7 +177,7 @@ def _measure_all(protocol: Protocol, folder: Path) -> list[tuple[str, _Measured]
 
 def _measure(protocol: Protocol, folder: Path) -> list[_Measured]:
     """Return what the runs of one method took, by device."""
-    by_device: dict[str, list[tuple[float, float, int]]] = {}
+    by_device: dict[str, list[tuple[float, float, float, int]]] = {}
     count = 0
     for path in sorted(folder.glob("seed-*")):
         if count == MEASURED_RUNS:
@@ -190,14 +190,15 @@ def _measure(protocol: Protocol, folder: Path) -> list[_Measured]:
         except UserError:
             continue  # of a damaged run nothing is known
         count += 1
-        took = record.seconds, diagnostics, record.peak_memory_bytes
+        took = record.seconds, record.forward_backward_passes, diagnostics, record.peak_memory_bytes
         by_device.setdefault(record.environment.device, []).append(took)
     return [_medians(device, rows) for device, rows in by_device.items()]
 
 
-def _medians(device: str, rows: list[tuple[float, float, int]]) -> _Measured:
-    steps, diagnostics, memory = zip(*rows, strict=True)
-    return _Measured(statistics.median(steps), statistics.median(diagnostics), max(memory), device, len(rows))
+def _medians(device: str, rows: list[tuple[float, float, float, int]]) -> _Measured:
+    search, passes, diagnostics, memory = zip(*rows, strict=True)
+    median = statistics.median
+    return _Measured(median(search), median(passes), median(diagnostics), max(memory), device, len(rows))
 
 
 def _counts(record: Record, protocol: Protocol) -> bool:

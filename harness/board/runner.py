@@ -183,8 +183,6 @@ class _Run:
         self.alpha: list[dict[str, Any]] = []
         self.one_shot: list[dict[str, Any]] = []
         self.draws: dict[str, int] = {}
-        self.seconds_of_answer = 0.0
-        """Spent on the method's own answer, which may be all its search."""
         self.notes: list[str] = []
         self.without_fixed_order: list[str] = []
         """Operations of this search that have no deterministic algorithm on its device."""
@@ -250,9 +248,7 @@ class _Run:
         self.checkpoints.save(Progress(search.state(), self.epochs, self.alpha, self.one_shot))
 
     def _derive(self, search: "Search") -> dict[str, str]:
-        started = time.perf_counter()
         own, rules = search.derive()
-        self.seconds_of_answer = time.perf_counter() - started
         draws = draw_cells(search)
         self.draws = {str(cell): count for cell, count in draws.items()}
         rules |= studied_cells(search, draws)
@@ -287,7 +283,7 @@ class _Run:
             cell=derived.get("variant"),
             derived=derived,
             draws=self.draws,
-            seconds=sum(row["seconds"] for row in self.epochs) + self.seconds_of_answer,
+            seconds=sum(row["seconds"] for row in self.epochs) + (search.seconds_of_answer if search else 0.0),
             peak_memory_bytes=max((row["peak_memory_bytes"] for row in self.epochs), default=0),
             forward_backward_passes=search.passes if search else 0.0,
             environment=current_environment(device, same_bits),

@@ -61,6 +61,8 @@ class Search:
         """Alpha and op weights at the end of the last epoch, before any rebuild, as rows of alpha.parquet."""
         self.one_shot_rows: list[dict[str, Any]] = []
         """What the last epoch adds to one_shot.parquet."""
+        self.seconds_of_answer = 0.0
+        """Of the last `derive`, which may be all that a method does."""
         self.cell: str | None = None
         """The argmax cell at the end of the last epoch."""
         self._compiled = CompiledCells(self.device) if protocol.network.compile else None
@@ -262,13 +264,19 @@ class Search:
         return matrix if matrix.ndim == 2 else matrix.mean(axis=0)
 
     def derive(self) -> tuple[Cell, dict[str, Cell]]:
-        """Return the variant's own answer, and the cells of every cheap rule and of the variant's further names."""
+        """Return the variant's own answer, and the cells of every cheap rule and of the variant's further names.
+
+        `seconds_of_answer` is what it took; compiling does not count.
+        """
         self._streams = {}  # the answer is the same however often it is asked for
+        started = self._seconds
         rules = {}
         if self.architecture:
             op_weights = self.derived_op_weights()
             rules = {name: rule(op_weights, self.variant.operations) for name, rule in CHEAP_RULES.items()}
-        return self.variant.derive(self), {**rules, **self.variant.derived_cells(self)}
+        answer = self.variant.derive(self), {**rules, **self.variant.derived_cells(self)}
+        self.seconds_of_answer = self._seconds - started
+        return answer
 
     def one_shot_accuracy(
         self, op_weights: Tensor, batches: Iterable[Batch], *, running_statistics: bool = False
@@ -276,7 +284,8 @@ class Search:
         """Return the accuracy (percent) of the shared weights under op weights: one matrix, or one a cell.
 
         Batch norms use the statistics of each batch, for the running ones mix all cells; with `running_statistics`,
-        they use those where they keep them. Nothing is learned. A batch counts as a third of a forward-backward pass.
+        they use those where they keep them. Nothing is learned. As many images as a batch of the search has count as a
+        third of a forward-backward pass.
         """
         correct, images = 0, 0
         own = self.variant.controls(self.architecture, self.moment(Phase.DERIVE))
@@ -287,7 +296,7 @@ class Search:
                 predicted = self.supernet(inputs, op_weights, controls).argmax(dim=1)
                 correct += int((predicted == labels).sum())
                 images += len(labels)
-                self.passes += 1 / 3
+                self.passes += len(labels) / self.data.batch_size / 3
         return 100 * correct / images
 
     def one_hot(self, cell: Cell) -> Tensor:

@@ -247,10 +247,7 @@ class Variant:
     departures: ClassVar[tuple[str, ...]] = ()
     """What differs from the paper, and why."""
     passes_per_step: ClassVar[float] = 2.0
-    """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count.
-
-    What `derive` spends is not in it, and counts in a run's passes where it adds it.
-    """
+    """Forward-backward passes of the supernet a step that the method should cost; tests compare it with the count."""
     further_epochs: ClassVar[float] = 0.0
     """What `end_of_epoch` should cost beside the steps in a whole search, however long it is: in forward-backward
     passes over the batches of one epoch. A forward pass alone is a third. Where it depends on more, a method overrides
@@ -275,6 +272,18 @@ class Variant:
     def further_passes(cls, settings: Any, length: SearchLength) -> float:
         """Return what `end_of_epoch` should cost at most in a whole search, in forward-backward passes of one batch."""
         return cls.further_epochs * length.steps
+
+    @classmethod
+    def answer_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return what `derive` should cost at most, in forward-backward passes of one batch."""
+        return 0.0
+
+    @classmethod
+    def search_passes(cls, settings: Any, length: SearchLength) -> float:
+        """Return what a whole search should cost at most, in forward-backward passes of one batch."""
+        steps = length.epochs * length.steps
+        further, answer = cls.further_passes(settings, length), cls.answer_passes(settings, length)
+        return cls.passes_per_step * steps + further + answer
 
     def supernet_spec(self, spec: SupernetSpec) -> SupernetSpec:
         """Return the supernet to begin with, given the protocol's."""

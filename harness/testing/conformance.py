@@ -52,6 +52,13 @@ ROUNDING = 0.1
 LEAST_SHARE = 0.3
 """Of the passes that a method declares by a rule of its own, which says how many they are at most."""
 
+COSTS = {
+    "further_passes": "`end_of_epoch` costs, as further_epochs says or a rule of the method's own,",
+    "answer_passes": "`derive` costs",
+    "search_passes": "a whole search costs",
+}
+"""The rules of a method's cost, and of what each tells it."""
+
 FEWER = tuple(operation for operation in OPERATIONS if operation != NONE)
 
 STREAMS = "draw random numbers from moment.stream(purpose) only"
@@ -214,7 +221,7 @@ class Conformance:
             want(width == len(FEWER), variant, f"op weights have a column for each of `self.operations`, not {width}")
 
     def test_its_cost_is_what_it_declares(self, variant: type[Variant]) -> None:
-        """`passes_per_step` is what a step costs, in forward-backward passes; `further_epochs` what comes on top."""
+        """`passes_per_step` is what a step costs, in forward-backward passes; other rules say what comes on top."""
         course = undisturbed(variant)
         steps = len(course.rows) * course.search.data.steps_per_epoch
         per_epoch = np.diff(course.passes)
@@ -228,16 +235,19 @@ class Conformance:
             f"passes_per_step is what a step costs: {declared} are declared, {counted:.3g} were counted",
         )
         length = SearchLength(course.search.protocol.epochs, course.search.data.steps_per_epoch, BATCH_SIZE)
-        further = variant.further_passes(course.search.variant.settings, length)
-        own_rule = vars(Variant)["further_passes"] is not inspect.getattr_static(variant, "further_passes")
-        least = further * LEAST_SHARE if own_rule else further
-        counted = course.between_epochs
-        want(
-            least - 1e-6 <= counted <= further + 1e-6,
-            variant,
-            f"further_epochs, or further_passes, is what comes on top: {further:.3g} passes are declared, "
-            f"{counted:.3g} were counted",
-        )
+        assert course.answer
+        counts = {"further_passes": course.between_epochs, "answer_passes": course.passes_of_answer}
+        counts["search_passes"] = course.passes[-1] + sum(counts.values())
+        for name, counted in counts.items():
+            most = getattr(variant, name)(course.search.variant.settings, length)
+            own_rule = vars(Variant)[name].__func__ is not getattr(variant, name).__func__
+            least = most * LEAST_SHARE if own_rule else 0.0 if name == "search_passes" else most
+            slack = tolerance if name == "search_passes" else 1e-6
+            want(
+                least - slack <= counted <= most + slack,
+                variant,
+                f"{name} is what {COSTS[name]} at most: {most:.3g} passes are declared, {counted:.3g} were counted",
+            )
 
     # Baselines
 
@@ -297,6 +307,7 @@ class Course:
     """Those of the steps until then."""
     between_epochs: float = 0.0
     """Passes that `end_of_epoch` has spent, which may be many at the end of so few steps."""
+    passes_of_answer: float = 0.0
 
     def __post_init__(self) -> None:
         decide = self.search.variant.end_of_epoch
@@ -320,7 +331,10 @@ class Course:
     @cached_property
     def answer(self) -> tuple[Cell, dict[str, Cell]]:
         """The cell that was found, and those of further rules by name."""
-        return self.search.derive()
+        before = self.search.passes
+        found = self.search.derive()
+        self.passes_of_answer = self.search.passes - before
+        return found
 
     def note(self) -> "Course":
         """Keep what the search looks like now."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.base.errors import first_of
+from harness.base.errors import UserError, first_of
 from harness.board import calibration
 from harness.board.costs import PUBLISHED_SECONDS, expected_costs, relative_cost
 from harness.board.plan import makespan, plan_boards
@@ -14,8 +14,9 @@ from harness.board.runner import run_method
 from harness.board.search_size import same_cost, steps_per_epoch
 from harness.cli import main
 from harness.records import record
-from harness.records.record import read_record, read_table, run_folder
+from harness.records.record import read_record, read_table, run_folder, write_run
 from harness.search import registry
+from harness.search.variant import Variant
 from harness.settings.protocol import Board, Protocol, load_board
 from harness.settings.validation import validate
 from harness.testing import TINY_PROTOCOL
@@ -48,7 +49,7 @@ def test_what_was_run_is_measured_and_the_rest_scaled(project: Path) -> None:
     assert own.memory_bytes == max(read_record(run_folder("darts", seed)).peak_memory_bytes for seed in (0, 1))
     assert own.source == "measured: median of 2 runs on cpu"
     assert scaled.seconds == pytest.approx(steps * 5 / 2 + diagnostics)
-    assert scaled.source == "scaled by passes a step from 2 runs of darts on cpu"
+    assert scaled.source == "scaled by passes from 2 runs of darts on cpu"
     assert [cost.measured for cost in (own, scaled, baseline)] == [True, False, True]
 
     # Another learning rate, another place of the data: the same cost. More epochs: another one.
@@ -81,7 +82,7 @@ def test_a_few_steps_say_what_nothing_else_does(project: Path, monkeypatch: pyte
     rate = calibration.read_calibration(board.chosen)
     assert rate is not None
     assert cost.seconds == pytest.approx(rate.seconds_a_pass * 3 * 2 * 2)  # epochs, steps, passes
-    assert cost.source == "calibrated: 3 steps of darts on cpu, scaled by passes; steps only"
+    assert cost.source == "calibrated: 3 steps of darts on cpu, scaled by passes; without diagnostics"
     assert cost.memory_bytes == rate.memory_bytes
     assert not record.RUNS.exists()
     assert json.loads(CliRunner().invoke(main, ["plan", "--json"]).output)[0]["unknown"] == []
@@ -110,6 +111,37 @@ def test_what_a_method_does_between_epochs_is_planned_too(tmp_path: Path, monkey
     cost = expected_costs(fewer, ["shapley-nas"], runs=Path("no-such-folder"))["shapley-nas"]
     assert cost is not None
     assert cost.seconds / PUBLISHED_SECONDS == pytest.approx((1 + 25 * 5 * 25 / 3 / (50 * 390)) / 2)
+
+
+def test_what_only_an_answer_costs_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    board = load_board(ROOT / "params.yaml").model_copy(update={"protocol": "nas-bench-201"})
+    board = board.model_copy(update={"variants": {"zero-cost-pt": {"proposals": 2, "images": 128, "batches": 3}}})
+    cost = expected_costs(board, ["zero-cost-pt"], runs=Path("no-such-folder"))["zero-cost-pt"]
+    assert cost is not None
+    # One epoch; then 30 scores on 128 images and one on three times as many, of each of two cells, forward alone.
+    passes = 390 + 2 * (30 * 128 + 3 * 128) / 64 / 3
+    assert cost.seconds / PUBLISHED_SECONDS == pytest.approx(passes / (2 * 50 * 390))
+
+
+def test_another_method_is_scaled_from_the_passes_that_were_counted(project: Path) -> None:
+    board = load_board()
+    run_method(board, "darts", 0)
+    folder = run_folder("darts", 0)
+    once, steps, diagnostics = read_record(folder), *took("darts", 0)
+    half = once.model_copy(update={"forward_backward_passes": once.forward_backward_passes / 2})
+    write_run(folder, half, *(read_table(folder, name) for name in ("epochs", "alpha")))
+    cost = expected_costs(board)["darts-2nd"]
+    assert cost is not None and cost.seconds == pytest.approx(2 * steps * 5 / 2 + diagnostics)
+
+
+def test_only_what_was_never_run_is_asked_for_its_cost(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = load_board()
+    run_method(board, "darts", 0)
+    monkeypatch.setattr(Variant, "search_passes", classmethod(lambda *_: 1 / 0))
+    assert expected_costs(board, ["darts", "random-search"])["darts"] is not None
+    with pytest.raises(UserError, match="the method darts-2nd cannot tell its cost: division by zero"):
+        expected_costs(board, ["darts-2nd"])
 
 
 def test_the_cost_of_every_method_is_known_before_it_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
