@@ -2,6 +2,7 @@ import copy
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ LONGEST = ("test_pipeline.py", "test_conformance.py", "test_named_files.py", "te
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files; within each, tests stay as they are written."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def slow_but_for(at_once: Iterable[str], names: Iterable[str]) -> list[Any]:
+    """Return parameters of which only some are tested at once, and all by `make slow`."""
+    return [pytest.param(name, marks=() if name in at_once else pytest.mark.slow) for name in names]
 
 
 def _folder(variable: str, fallback: Path) -> Path:

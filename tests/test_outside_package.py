@@ -85,6 +85,7 @@ def site(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_its_method_is_listed(site: Path) -> None:
     result = dartsboard(site, ROOT, "variants")
     assert result.returncode == 0, result.stderr

@@ -97,6 +97,7 @@ class TestBoard:
         assert not searched(output)
         assert "Stage 'search@darts-2nd-0' is cached" in output
 
+    @pytest.mark.slow
     def test_a_new_seed_runs_only_itself(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[0, 7]))
         stages = {"search@darts-7", "search@darts-2nd-7", "baseline@random-search-7", "lookup"}
@@ -122,6 +123,7 @@ class TestBoard:
             file.write("\n# A change.\n")
         assert ran(dvc(board, "repro", "lookup")) == {"code", "search@darts-2nd-0", "lookup"}
 
+    @pytest.mark.slow
     def test_a_mistake_in_the_settings_stops_before_anything_runs(self, board: Path) -> None:
         content = tiny_params(seeds=[7, 8])
         content["variants"]["darts-2nd"] = {"radios": 0.01}

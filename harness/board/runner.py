@@ -21,7 +21,7 @@ from harness.images.decoded import IMAGES, ImageArrays, check_cached, data_hash,
 from harness.records import record
 from harness.records.checkpoint import Checkpoints, Progress
 from harness.records.environment import current_environment
-from harness.records.record import Record, Status, read_record, read_whole_run, run_folder, write_run
+from harness.records.record import RUNS, Record, Status, read_record, read_whole_run, run_folder, write_run
 from harness.search import baseline, registry
 from harness.search.derivation_study import draw_cells, studied_cells
 from harness.settings.protocol import Board, Protocol
@@ -130,8 +130,10 @@ def fingerprint(board: Board, name: str, seed: int) -> str:
     return content_hash(content)
 
 
-def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None) -> Record:
-    """Search with one variant and one seed, resuming where an earlier process was killed; write its record.
+def run_search(
+    board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None, root: Path = RUNS
+) -> Record:
+    """Search with one variant and one seed, resuming where an earlier process was killed; write its record below root.
 
     A run that is finished already is returned as it is. A search that raises leaves a record with the status
     `failed`; one whose loss or alpha is no number any more, `diverged`.
@@ -142,20 +144,22 @@ def run_search(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda ro
     variant = registry.made(board, name)
     check_cached(IMAGES, board.chosen.data)
     identity = fingerprint(board, name, seed)
+    folder = run_folder(name, seed, root)
     with run_lock(name, seed):
-        finished = _finished(name, seed, identity)
+        finished = finished_run(folder, identity)
         if finished is not None:
             return finished
-        check_place_of_folder(run_folder(name, seed))
+        check_place_of_folder(folder)
         checkpoints = Checkpoints(name, seed, identity)
-        run = _Run(board, variant, variant.settings, seed, identity, checkpoints)
+        run = _Run(board, variant, variant.settings, seed, identity, checkpoints, folder)
         run.go(on_epoch)
-        return read_record(run_folder(name, seed))
+        return read_record(folder)
 
 
-def _finished(name: str, seed: int, identity: str) -> Record | None:
+def finished_run(folder: Path, identity: str) -> Record | None:
+    """Return the record of the run in a folder if it is whole, has this fingerprint and did not fail."""
     try:
-        found = read_whole_run(run_folder(name, seed))
+        found = read_whole_run(folder)
     except UserError:
         return None
     return found if found.fingerprint == identity and found.status != "failed" else None
@@ -172,6 +176,7 @@ class _Run:
         seed: int,
         identity: str,
         checkpoints: Checkpoints,
+        folder: Path,
     ):
         self.board = board
         self.variant = variant
@@ -179,6 +184,7 @@ class _Run:
         self.seed = seed
         self.identity = identity
         self.checkpoints = checkpoints
+        self.folder = folder
         self.epochs: list[dict[str, Any]] = []
         self.alpha: list[dict[str, Any]] = []
         self.one_shot: list[dict[str, Any]] = []
@@ -290,7 +296,7 @@ class _Run:
         )
         epochs = pd.DataFrame(self.epochs, columns=None if self.epochs else list(record.EPOCH_COLUMNS))
         tables = [pd.DataFrame(rows) if rows else None for rows in (self.alpha, self.one_shot)]
-        write_run(run_folder(name, self.seed), content, epochs, *tables)
+        write_run(self.folder, content, epochs, *tables)
 
 
 def start_search(variant: "Variant", protocol: Protocol, seed: int, images: ImageArrays | None = None) -> "Search":
@@ -338,15 +344,17 @@ def choose_device(name: str) -> Any:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def run_method(board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None) -> Record:
-    """Run a variant or a baseline with one seed.
+def run_method(
+    board: Board, name: str, seed: int, on_epoch: OnEpoch = lambda row, epochs: None, root: Path = RUNS
+) -> Record:
+    """Run a variant or a baseline with one seed; its record is left below root.
 
     Raises:
         UserError: see `run_search` and `run_baseline`.
     """
     if issubclass(registry.method(name), baseline.Baseline):
-        return run_baseline(board, name, seed)
-    return run_search(board, name, seed, on_epoch)
+        return run_baseline(board, name, seed, root)
+    return run_search(board, name, seed, on_epoch, root)
 
 
 def check_truth(names: Iterable[str]) -> None:
@@ -362,8 +370,8 @@ def check_truth(names: Iterable[str]) -> None:
             baseline.check_lengths(truth, method)
 
 
-def run_baseline(board: Board, name: str, seed: int) -> Record:
-    """Run one baseline with one seed on the truth table and write its record.
+def run_baseline(board: Board, name: str, seed: int, root: Path = RUNS) -> Record:
+    """Run one baseline with one seed on the truth table and write its record below root.
 
     Raises:
         UserError: bad settings, missing truth or one of too few training lengths, or another process at the same run.
@@ -373,11 +381,12 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
     truth = Truth.read(TRUTH_FILE)
     baseline.check_lengths(truth, method)
     identity = fingerprint(board, name, seed)
+    folder = run_folder(name, seed, root)
     with run_lock(name, seed):
-        finished = _finished(name, seed, identity)
+        finished = finished_run(folder, identity)
         if finished is not None:
             return finished
-        check_place_of_folder(run_folder(name, seed))
+        check_place_of_folder(folder)
         started = time.perf_counter()
         signal = baseline.search_signal(truth, settings.signal, every_length=method.lengths > 1)
         rows = baseline.run_baseline(method, settings, seed, signal, board.chosen.operations)
@@ -402,5 +411,5 @@ def run_baseline(board: Board, name: str, seed: int) -> Record:
             forward_backward_passes=0.0,
             environment=current_environment("cpu", deterministic=True),
         )
-        write_run(run_folder(name, seed), content, rows)
+        write_run(folder, content, rows)
         return content

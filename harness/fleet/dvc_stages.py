@@ -125,6 +125,27 @@ def _restored(stage: Any, from_remote: bool) -> bool:
     return True
 
 
+def cached(*names: str) -> list[str]:
+    """Return the stages whose outputs DVC has in its cache with the inputs that they have now.
+
+    Raises:
+        UserError: DVC cannot say.
+    """
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    def is_cached(stage: Any) -> bool:
+        stage.save_deps()  # which a dry look leaves out
+        try:
+            stage.repo.stage_cache.restore(stage, dry=True)
+        except RunCacheNotFoundError:
+            return False
+        return True
+
+    with dvc_project() as repo:
+        logging.getLogger("dvc.stage.cache").setLevel(logging.WARNING)  # it would tell of what it does not do
+        return [stage.name for stage in _stages(repo, set(names)) if is_cached(stage)]
+
+
 def push(*names: str) -> None:
     """Commit the outputs of stages, and bring them to DVC's remote together with what they were made from.
 

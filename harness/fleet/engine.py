@@ -11,14 +11,15 @@ happens when a worker dies is decided by harness/fleet/schedule.py, not by the e
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:  # imports torch
-    from harness.fleet.group import Outcome, Run
+from harness.fleet.outcome import Outcome, Run
 
-Store = Literal["shared", "dvc"]
-"""Where a worker finds data and leaves records: `shared`: in the project's folder, which the head sees too; `dvc`: in
-its own copy of the project, whose outputs go through DVC's remote."""
+Store = Literal["shared", "waiting", "dvc"]
+"""Where a worker finds data and leaves records: `shared`: in the project's folder, which the head sees too; `waiting`:
+there, but records wait beside runs/ for the stages of `dvc repro`; `dvc`: in its own copy of the project, whose outputs
+go through DVC's remote."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Resources:
 class Task:
     """Runs of one method that one worker does: one run, or several that share a GPU. Each run is in one task only."""
 
-    runs: "tuple[Run, ...]"
+    runs: tuple[Run, ...]
     resources: Resources
     seconds: float
     """How long it is expected to take."""
@@ -51,11 +52,25 @@ class Ended:
     """How a task ended: with an outcome for each of its runs, or with the death of its worker."""
 
     task: Task
-    outcomes: "tuple[Outcome, ...]" = ()
+    outcomes: tuple[Outcome, ...] = ()
     """In the order of its runs; empty if its worker died."""
     cause: str | None = None
     """Why its worker died, in words; None if it gave outcomes. Its finished runs have records, the others checkpoints:
     the same task goes on from there when it is submitted again."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the runs are done, and how."""
+
+    engine: str = "local"
+    options: tuple[tuple[str, str], ...] = ()
+    """Of the engine."""
+    folder: Path | None = None
+    """The project's on the workers; None for the same path as here."""
+    store: Store = "shared"
+    together: int | None = None
+    """Seeds that share a GPU, at most; None for `TOGETHER` of harness/fleet/tasks.py."""
 
 
 class Engine(Protocol):

@@ -10,18 +10,19 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.processes import end_with_parent
 from harness.base.progress import Display, show_runs
-from harness.board import runner
+from harness.board import finished, runner
 from harness.fleet import dvc_stages
+from harness.fleet.engine import Store
 from harness.fleet.forks import PROCESSES, continue_server, signals_noted, start_apart, warm_up
+from harness.fleet.outcome import Outcome, Run
 from harness.fleet.places import Epoch, Places, memory_of, places_for
 from harness.images.decoded import IMAGES, check_cached
 from harness.records import record
@@ -35,42 +36,6 @@ PATIENCE_SECONDS = 3.0
 MOST_SEEDS = 10_000
 STOPPED = 128 + signal.SIGINT
 """Exit status of a group that Ctrl-C ended; other signals give their own."""
-
-
-class Run(NamedTuple):
-    """A method with one seed."""
-
-    method: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.method} seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    run: Run
-    status: record.Status | Literal["refused", "crashed", "unfinished"]
-    """As in its record; or, where there is none, `refused`: it could not begin; `crashed`: its process died;
-    `unfinished`: no time was left, and it resumes."""
-    detail: str
-    """The cell, or the reason that there is none."""
-    seconds: float
-
-    @property
-    def recorded(self) -> bool:
-        """Whether there is a record."""
-        return self.status not in ("refused", "crashed", "unfinished")
-
-    @property
-    def good(self) -> bool:
-        """Whether it is a result."""
-        return self.status in ("done", "stopped")
-
-    def __str__(self) -> str:
-        return f"{self.run}: {self.status}, {self.detail}, {self.seconds:.1f} s"
 
 
 class StoppedError(Exception):
@@ -110,6 +75,7 @@ def run_together(
     display: Display,
     workers: int | None = None,
     deadline: float = math.inf,
+    store: Store = "shared",
 ) -> list[Outcome]:
     """Run searches and baselines side by side; return how they ended, in the order of `runs`.
 
@@ -121,6 +87,7 @@ def run_together(
         display: where they are shown.
         workers: how many at once; None for as many as the processors (on CUDA: the measured speed) and the memory take.
         deadline: a time of `time.monotonic`: no epoch begins that would probably end later.
+        store: where the records are left.
 
     Raises:
         UserError: bad settings, missing data or device; then nothing has begun.
@@ -128,7 +95,7 @@ def run_together(
     """
     runs = list(dict.fromkeys(runs))
     check(board, runs)
-    group = _Group(board, runs, display, places_for(board.chosen, workers), deadline)
+    group = _Group(board, runs, display, places_for(board.chosen, workers), deadline, store)
     with signals_noted(group.note):
         group.go()
     outcomes = [group.outcomes[run] for run in runs if run in group.outcomes]
@@ -177,12 +144,15 @@ def check(board: Board, runs: Sequence[Run]) -> None:
 class _Group:
     """The processes of a group, seen from the one that starts them."""
 
-    def __init__(self, board: Board, runs: Sequence[Run], display: Display, places: Places, deadline: float):
+    def __init__(
+        self, board: Board, runs: Sequence[Run], display: Display, places: Places, deadline: float, store: Store
+    ):
         self.board = board
         self.waiting = deque(runs)
         self.display = display
         self.places = places
         self.deadline = deadline
+        self.store: Store = store
         self.running: dict[Connection, tuple[Run, BaseProcess, float]] = {}
         self.outcomes: dict[Run, Outcome] = {}
         self.signal: int | None = None
@@ -222,7 +192,8 @@ class _Group:
 
     def _start(self, run: Run) -> None:
         ours, theirs = PROCESSES.Pipe()
-        process = PROCESSES.Process(target=_work, args=(self.board, run, theirs, self.deadline), daemon=True)
+        given = self.board, run, theirs, self.deadline, self.store
+        process = PROCESSES.Process(target=_work, args=given, daemon=True)
         self.display.begin(str(run))
         try:
             start_apart(process)
@@ -291,11 +262,12 @@ class _OutOfTime(BaseException):
     """No `Exception`: it is no failure of the search."""
 
 
-def run_alone(board: Board, run: Run, on_epoch: runner.OnEpoch) -> Outcome:
+def run_alone(board: Board, run: Run, on_epoch: runner.OnEpoch, store: Store = "shared") -> Outcome:
     """Run one run in this process; return how it ended."""
     started = time.monotonic()
     try:
-        found = runner.run_method(board, run.method, run.seed, on_epoch)
+        root = finished.root_of(finished.request(board, *run)) if store == "waiting" else record.RUNS
+        found = runner.run_method(board, run.method, run.seed, on_epoch, root)
     except UserError as error:
         return Outcome(run, "refused", str(error), time.monotonic() - started)
     return Outcome(run, found.status, found.reason or str(found.cell), found.seconds)
@@ -306,12 +278,12 @@ def leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _work(board: Board, run: Run, channel: Connection, deadline: float) -> None:
+def _work(board: Board, run: Run, channel: Connection, deadline: float, store: Store) -> None:
     signal.signal(signal.SIGTERM, leave)
     end_with_parent()
     started = time.monotonic()
     try:
-        outcome = run_alone(board, run, _reporter(channel, deadline))
+        outcome = run_alone(board, run, _reporter(channel, deadline), store)
     except _OutOfTime as reached:
         outcome = Outcome(run, "unfinished", f"{reached}; it resumes from there", time.monotonic() - started)
     with suppress(OSError):  # the process that started this one is gone

@@ -13,7 +13,7 @@ RETRIES = 2
 
 
 class Schedule:
-    """Tasks on their way through an engine: the longest first, each as soon as the engine takes it.
+    """Tasks on their way through an engine: each as soon as the engine takes it, those of the largest priority first.
 
     The longest first (Graham 1969) ends at most a third later than the best schedule of tasks that are all known.
     """
@@ -24,12 +24,14 @@ class Schedule:
         tasks: Sequence[Task],
         retries: int = RETRIES,
         clock: Callable[[], float] = time.monotonic,
+        priority: Callable[[Task], float] = lambda task: task.seconds,
     ):
         self.engine = engine
+        self.priority = priority
         self.clock = clock
         self.retries = retries
         self.waiting: dict[Resources, list[Task]] = {}
-        """Tasks by what they need, the longest last."""
+        """Tasks by what they need, that of the largest priority last."""
         self.begun: dict[Task, float] = {}
         """Tasks that the engine has, and since when."""
         self.outcomes: dict[Run, Outcome] = {}
@@ -39,7 +41,7 @@ class Schedule:
         for task in tasks:
             self.waiting.setdefault(task.resources, []).append(task)
         for queue in self.waiting.values():
-            queue.sort(key=lambda task: task.seconds)
+            queue.sort(key=priority)
 
     @property
     def done(self) -> bool:
@@ -61,7 +63,7 @@ class Schedule:
 
     def _next(self) -> Task | None:
         queues = [queue for queue in self.waiting.values() if queue]
-        for queue in sorted(queues, key=lambda queue: -queue[-1].seconds):
+        for queue in sorted(queues, key=lambda queue: -self.priority(queue[-1])):
             if self.engine.takes(queue[-1].resources):
                 return queue.pop()
         return None
@@ -78,7 +80,7 @@ class Schedule:
         if again:
             task = replace(ended.task, runs=again)
             self.waiting[task.resources].append(task)
-            self.waiting[task.resources].sort(key=lambda each: each.seconds)
+            self.waiting[task.resources].sort(key=self.priority)
         return [outcome for outcome in outcomes if outcome.run not in again]
 
     def _may_go_on(self, outcome: Outcome) -> bool:

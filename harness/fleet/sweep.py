@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from harness.base.errors import UserError
 from harness.base.files import STATE
@@ -23,39 +23,20 @@ from harness.base.progress import duration
 from harness.board.sources import changed_sources
 from harness.fleet import dvc_stages
 from harness.fleet.dvc_project import busy
-from harness.fleet.engine import Store, Task
-from harness.fleet.engines import check_engine, create_engine
-from harness.fleet.sweep_display import State, SweepDisplay, Working, show_sweep
-from harness.records.checkpoint import Checkpoints
+from harness.fleet.engine import Placement, Store
+from harness.fleet.engines import check_engine
+from harness.fleet.outcome import Outcome, Run
+from harness.fleet.sweep_display import show_sweep
+from harness.records.run_folders import run_folder
 from harness.settings.protocol import Board, load_board
-
-if TYPE_CHECKING:
-    from harness.fleet.group import Outcome, Run
-    from harness.fleet.schedule import Schedule
 
 LOCK = STATE / "sweep.lock"
 LAST = ("lookup", "theory")
 """Stages that, with all that follow from them, need no run; those of runs that have no record."""
-STEP_SECONDS = 0.2
-SHOW_SECONDS = 1.0
 RECORD_SECONDS = 300.0
 RECORD_SHARE = 0.1
 """How often, and for which share of the time at most, DVC works while searches run: it takes a core from them, and what
 it was not told yet is not lost."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where the runs are done, and how."""
-
-    engine: str = "local"
-    options: tuple[tuple[str, str], ...] = ()
-    """Of the engine."""
-    folder: Path | None = None
-    """The project's on the workers; None for the same path as here."""
-    store: Store = "shared"
-    together: int | None = None
-    """Seeds that share a GPU, at most; None for `TOGETHER` of harness/fleet/tasks.py."""
 
 
 def sweep(placement: Placement, dry_run: bool = False) -> int:
@@ -154,11 +135,11 @@ class _Sweep:
         status = self._dvc("repro", *(("--downstream", *LAST) if without_record else ()))
         return status or int(bool(without_record))
 
-    def _prepare(self, stale: list[str]) -> tuple["list[Run]", "list[Run]"]:
+    def _prepare(self, stale: list[str]) -> tuple[list[Run], list[Run]]:
         """Return the runs that are to be run, and those that have their record already without DVC's knowing."""
+        from harness.board import finished as finished_runs
         from harness.board.runner import check_truth
         from harness.board.status import board_status
-        from harness.fleet.group import Run
         from harness.search import registry  # imports torch, which the look above does without
 
         registry.check_board(self.board)  # a mistake anywhere on the board shows before the first search
@@ -171,41 +152,35 @@ class _Sweep:
         stages = {self.board.stages([run])[0]: Run(*run) for run in self.board.runs}
         names = [name for name in stale if name in stages]
         missing = Background(dvc_stages.restore, *names).result() if names else []
+        for run in (stages[name] for name in missing):  # of a `dvc repro` that was stopped
+            finished_runs.take(finished_runs.request(self.board, *run), run_folder(*run), failed=False)
         states = board_status(self.board, [stages[name] for name in missing])
         finished = {(state.variant, state.seed) for state in states if state.state in ("done", "stopped", "diverged")}
         runs = [stages[name] for name in missing]
         return [run for run in runs if run not in finished], [run for run in runs if run in finished]
 
-    def _run(self, waiting: "list[Run]", finished: "list[Run]") -> "dict[Run, Outcome]":
+    def _run(self, waiting: list[Run], finished: list[Run]) -> dict[Run, Outcome]:
         from harness.fleet.forks import signals_noted
-        from harness.fleet.schedule import Schedule
+        from harness.fleet.side_by_side import run_side_by_side
 
         if self.placement.store == "dvc" and waiting:
             Background(dvc_stages.push, *dvc_stages.FIRST).result()
         recorder = _Recorder(self.board, self.placement.store)
         recorder.add(finished)
+
+        def turn(ended: list[Outcome]) -> bool:
+            recorder.add([outcome.run for outcome in ended if outcome.recorded])
+            recorder.turn()
+            return self.signal is None
+
         with ExitStack() as stack:
             stack.callback(recorder.stop)
-            engine = create_engine(
-                self.placement.engine, self.placement.folder or Path.cwd(), dict(self.placement.options)
-            )
-            stack.callback(engine.close)
             stack.enter_context(signals_noted(self._note))
-            tasks, costs_known = _tasks(self.board, waiting, self.placement, engine.gpus)
-            schedule = Schedule(engine, tasks)
             with show_sweep() as display:
-                follow = _Follower(self.board, schedule, display, costs_known)
-                while self.signal is None and not schedule.done:
-                    ended = schedule.step(STEP_SECONDS)
-                    for outcome in ended:
-                        display.say(str(outcome))
-                    recorder.add([outcome.run for outcome in ended if outcome.recorded])
-                    recorder.turn()
-                    follow.turn()
-            engine.close()
+                outcomes = run_side_by_side(self.board, waiting, self.placement, display, turn)
             if self.signal is None:
                 recorder.finish()
-        return schedule.outcomes
+        return outcomes
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
@@ -231,15 +206,6 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join(folders)}
 
 
-def _tasks(board: Board, runs: "list[Run]", placement: Placement, gpus: bool) -> tuple[list[Task], bool]:
-    """Return the tasks, and whether their expected seconds are more than proportions."""
-    from harness.board.costs import expected_costs
-    from harness.fleet.tasks import group_runs
-
-    costs = expected_costs(board, dict.fromkeys(run.method for run in runs))
-    return group_runs(board, runs, costs, gpus, placement.together, placement.store), all(costs.values())
-
-
 class _Recorder:
     """Tells DVC of runs that have records, or fetches them, in a process beside this one: many at once, and seldom."""
 
@@ -252,7 +218,7 @@ class _Recorder:
         self._started = time.monotonic()
         self._next = self._started + RECORD_SECONDS
 
-    def add(self, runs: "list[Run]") -> None:
+    def add(self, runs: list[Run]) -> None:
         """Take in runs."""
         self._waiting += runs
 
@@ -309,52 +275,10 @@ def _record(store: Store, stages: list[str]) -> list[str]:
     return []
 
 
-class _Follower:
-    """Shows how a schedule stands, now and then."""
-
-    def __init__(self, board: Board, schedule: "Schedule", display: SweepDisplay, costs_known: bool):
-        self._board = board
-        self._schedule = schedule
-        self._display = display
-        self._costs_known = costs_known
-        self._runs = sum(len(task.runs) for queue in schedule.waiting.values() for task in queue)
-        self._next = 0.0
-        self._checkpoints: dict[Run, Checkpoints] = {}
-
-    def turn(self) -> None:
-        """Show it, if it is time."""
-        if time.monotonic() < self._next:
-            return
-        self._display.show(self._state())
-        self._next = time.monotonic() + SHOW_SECONDS
-
-    def _state(self) -> State:
-        schedule, now = self._schedule, self._schedule.clock()
-        outcomes = schedule.outcomes.values()
-        done = sum(outcome.good for outcome in outcomes)
-        working = [
-            Working(str(task), place, self._epochs(task), now - schedule.begun[task])
-            for task, place in schedule.engine.running().items()
-            if task in schedule.begun
-        ]
-        left = schedule.seconds_left() if self._costs_known or done else None
-        return State(self._runs, done, len(outcomes) - done, working, left)
-
-    def _epochs(self, task: Task) -> str:
-        from harness.board import runner
-
-        if task.runs[0].method not in self._board.variants:
-            return ""
-        for run in task.runs:
-            if run not in self._checkpoints:
-                self._checkpoints[run] = Checkpoints(*run, runner.fingerprint(self._board, *run))
-        return ", ".join(f"{self._checkpoints[run].epochs}" for run in task.runs) + f" of {self._board.chosen.epochs}"
-
-
 def _dry_run(placement: Placement) -> int:
     """Print the runs that are stale, the tasks that they make, and how long it should take."""
     from harness.fleet.engines.local import visible_gpus
-    from harness.fleet.group import Run
+    from harness.fleet.side_by_side import tasks_of
     from harness.search import registry
 
     board = load_board()
@@ -364,7 +288,7 @@ def _dry_run(placement: Placement) -> int:
     stages = {board.stages([run])[0]: Run(*run) for run in board.runs}
     runs = [stages[name] for name in stale if name in stages]
     gpus = bool(visible_gpus()) if placement.engine == "local" else board.chosen.device != "cpu"
-    tasks, known = _tasks(board, runs, placement, gpus)
+    tasks, known = tasks_of(board, runs, placement, gpus)
     for task in sorted(tasks, key=lambda task: -task.seconds):
         needs = task.resources
         place = "1 GPU" if needs.gpus else f"{needs.cores} core{'s' if needs.cores > 1 else ''}"

@@ -50,9 +50,9 @@ def _fetch_inputs() -> None:
 
 def _run(board: Board, task: Task, display: Display) -> list[Outcome]:
     if len(task.runs) > 1:
-        return run_together(board, task.runs, display)
+        return run_together(board, task.runs, display, store=task.store)
     run = task.runs[0]
     display.begin(str(run))
-    outcome = run_alone(board, run, lambda row, epochs: display.advance(str(run), row, epochs))
+    outcome = run_alone(board, run, lambda row, epochs: display.advance(str(run), row, epochs), task.store)
     display.end(str(run), str(outcome))
     return [outcome]

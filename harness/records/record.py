@@ -9,7 +9,6 @@ checksums.json   SHA-256 of each of these files, by name
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +21,10 @@ from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.files import file_checksum, read_file, whole_folder
 from harness.base.parquet import parse_parquet, write_parquet
 from harness.base.versions import check_version
+from harness.records.run_folders import LONGEST_NAME as LONGEST_NAME
+from harness.records.run_folders import METHOD_NAME as METHOD_NAME
+from harness.records.run_folders import RUNS as RUNS
+from harness.records.run_folders import run_folder as run_folder
 from harness.records.tables import check_alpha, check_epochs, check_one_shot
 from harness.settings.strategy import Strategy
 from harness.settings.validation import validate
@@ -30,11 +33,7 @@ from harness.space.cell import Cell
 SCHEMA_VERSION = 4
 READABLE_VERSIONS = (1, 2, 3, SCHEMA_VERSION)
 """Version 1 had no checksums, version 2 did not tell threads and determinism, version 3 not the table of a baseline."""
-RUNS = Path("runs")
 CHECKSUMS = "checksums.json"
-LONGEST_NAME = 60
-METHOD_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9-]{{0,{LONGEST_NAME - 1}}}")
-"""What a variant or a baseline may be called: the name of a folder, and of nothing outside it."""
 MOST_ROWS = 20_000_000
 """Rows of a table of a run; 50 epochs of all 15,625 cells have 0.8 million."""
 LARGEST_COUNT = 2**53
@@ -182,17 +181,6 @@ OPTIONAL_TABLES: dict[TableName, tuple[str, ...]] = {
     "alpha": ("epoch", "cells", "edge", "operation", "alpha", "weight"),
     "one_shot": ("epoch", "cell_index", "accuracy"),
 }
-
-
-def run_folder(variant: str, seed: int, root: Path = RUNS) -> Path:
-    """Return the folder of one run.
-
-    Raises:
-        UserError: the name could lead elsewhere.
-    """
-    if not METHOD_NAME.fullmatch(variant):
-        raise UserError(f"{quoted(variant)} is no name of a method, expected letters, digits and hyphens")
-    return root / variant / f"seed-{seed}"
 
 
 def write_run(

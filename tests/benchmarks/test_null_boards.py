@@ -23,7 +23,7 @@ def measured() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seeds", [3, 10])
+@pytest.mark.parametrize("seeds", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_few_boards_of_equal_methods_carry_a_false_statement(kind: str, seeds: int) -> None:
     found = null_boards.rates(kind, seeds, 9, BOARDS)
     stated = dict.fromkeys((BEST, REFERENCE, BASELINE, PAIR, REPAIR, PREDICTOR), LEVEL)

@@ -60,6 +60,7 @@ def test_a_size_that_cannot_be_is_one_sentence() -> None:
     assert result.output.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_memory_is_measured_of_a_step() -> None:
     size = Size(cells_per_stage=1, channels=4, batch=64, image_size=32)
     table = memory_table(size, ["per edge"]).set_index("way")["MiB a step"]

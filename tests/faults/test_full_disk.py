@@ -83,6 +83,7 @@ def assert_told(status: int, errors: str, beginning: str, end: str) -> None:
 class TestByTheCommand:
     """Nothing half-written is left, and with space again the run goes through."""
 
+    @pytest.mark.slow
     def test_a_file_size_limit_while_a_record_is_written(self, project: Path) -> None:
         def limited() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -36,7 +36,7 @@ from harness.truth.table import TRUTH_FILE
 from tests.conftest import ROOT
 from tests.faults import fuzzing, fuzzing_targets, mutations
 from tests.faults.searching import REFUSED, Result, assert_same, finish, kill_after, prepare, result, start
-from tests.faults.torture_pipeline import STAGES, Pipeline
+from tests.faults.torture_pipeline import PATIENCE_SECONDS, STAGES, Pipeline
 from tests.harness.tracking.hostile import at_random, hostile
 
 EPOCHS = 8
@@ -47,15 +47,14 @@ LONGEST = 600
 """Characters of what is said of a server."""
 GROUP = ("search", "darts", "--seeds", "0-1", "--workers", "2")
 INPUTS = 56
-PATIENCE_SECONDS = 5.0
-"""What a group gets to end in when it is told to."""
 LIMIT_SECONDS = 600.0
 BAD = (
     *("results changed", "tracebacks", "staging files left", "bad inputs answered badly", "ends that took too long"),
     *("points in MLflow lost", "points in MLflow twice", "actions that broke off", "hostile servers answered badly"),
 )
 ROWS = (
-    *("kills of a search", *(f"groups ended by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT"))),
+    "kills of a search",
+    *(f"{what} ended by {name}" for what in ("groups", "dvc repro") for name in ("SIGKILL", "SIGTERM", "SIGINT")),
     *(f"kills of the stage {stage.partition('@')[0]}" for stage in STAGES),
     "dvc.lock left half-written by DVC",
     *("files damaged", "damaged files noticed", "writes that failed", "bad inputs tried", "results compared"),
@@ -185,9 +184,16 @@ class Torture:
 
     def killed_stage(self) -> None:
         """Kill the next stage of the pipeline, then let it end."""
+        self._pipeline_once().kill(next(self._stages), self.random, self.counts)
+
+    def _pipeline_once(self) -> Pipeline:
         if self._pipeline is None:
             self._pipeline = Pipeline(self.beside / "pipeline")
-        self._pipeline.kill(next(self._stages), self.random, self.counts)
+        return self._pipeline
+
+    def killed_repro(self) -> None:
+        """End a `dvc repro` and the group that makes its runs, then let the same command end."""
+        self._pipeline_once().kill_all_runs(self.random, self.counts)
 
     def bad_inputs(self) -> None:
         """Read damaged files of every kind."""
@@ -265,6 +271,7 @@ def _do_harm(torture: Torture, deadline: float) -> Counter[str]:
         torture.ended_group: 0.1,
         torture.bad_inputs: 0.12,
         torture.killed_stage: 0.12,
+        torture.killed_repro: 0.12,
         torture.hostile_server: 0.08,
     }
     actions = list(shares)

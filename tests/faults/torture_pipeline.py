@@ -20,6 +20,12 @@ from tests.faults.searching import assert_same, result
 STAGES = (
     *("code", "data", "truth", "search@darts-0", "baseline@random-search-0", "lookup", "theory", "report", "track"),
 )
+RUNS = ("search", "baseline")
+STAGES_OF_RUNS = [stage for stage in STAGES if stage.startswith(RUNS)]
+LONGEST_REPRO = 20.0
+"""About what all runs take; one that comes to its end before is compared all the same."""
+PATIENCE_SECONDS = 5.0
+"""What all processes get to end in when they are told to."""
 LIMIT_SECONDS = 600.0
 
 Points = Counter[tuple[str, str, int]]
@@ -68,6 +74,26 @@ class Pipeline:
             counts["points in MLflow compared"] += points.total()
             counts["points in MLflow lost"] += (self.points - points).total()
             counts["points in MLflow twice"] += (points - self.points).total()
+
+    def kill_all_runs(self, random: np.random.Generator, counts: Counter[str]) -> None:
+        """Make all runs anew side by side, end DVC with all its processes, go on, and compare."""
+        pipes = {"cwd": self.folder, "env": self._environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = ["dvc", "repro", *RUNS]
+        number = signal.Signals(int(random.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])))
+        process = subprocess.Popen([*command, "--force"], process_group=0, **pipes)  # type: ignore[call-overload]
+        try:
+            process.communicate(timeout=random.uniform(0.0, LONGEST_REPRO))
+        except subprocess.TimeoutExpired:
+            sent = time.monotonic()
+            os.killpg(process.pid, number)
+            process.communicate()  # the end of the last process that writes there
+            counts["ends that took too long"] += time.monotonic() - sent > PATIENCE_SECONDS
+            counts[f"dvc repro ended by {number.name}"] += 1
+        counts["dvc.lock left half-written by DVC"] += self._remove_damaged_lock()
+        counts["tracebacks"] += "Traceback" in self._finish(*command[1:])
+        for stage in STAGES_OF_RUNS:
+            counts["results compared"] += 1
+            counts["results changed"] += not self._same(stage)
 
     def _remove_damaged_lock(self) -> bool:
         """Do what docs/dvc.md says if DVC was killed while it wrote; return whether that was so."""

@@ -15,7 +15,7 @@ from harness.fleet import dvc_stages
 from harness.records.record import read_record, run_folder
 from harness.settings.protocol import load_board
 from tests.conftest import tiny_params, write_params
-from tests.harness.fleet.sweeping import prepare_sweep
+from tests.harness.fleet.sweeping import make_sweep
 
 COLUMNS = {"acc": {"data_set": "cifar10", "split": "test", "epochs": 200}}
 TABLE = {"source": "table", "path": "../table.csv", "cell_column": "cell", "columns": COLUMNS}
@@ -56,7 +56,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     write_table(60.0)
     write_split(0)
-    prepare_sweep(project, params())
+    make_sweep(project, params())
 
 
 @pytest.mark.slow

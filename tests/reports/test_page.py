@@ -237,7 +237,10 @@ def test_every_tab_has_a_rule_that_shows_it_and_a_heading_on_paper(hostile):
         {"searches": {}, "seeds": (0, 1)},
         {"without_alpha": ("darts",), "seeds": (0, 1), "epochs": 1, "evaluations": 1},
         {"seeds": (0, 1), "baselines": (), "lost": {("darts", seed): ("failed", "out of memory") for seed in (0, 1)}},
-        {"seeds": (0, 1), "baselines": (), "lost": {("darts", seed): ("missing", None) for seed in (0, 1)}},
+        pytest.param(
+            {"seeds": (0, 1), "baselines": (), "lost": {("darts", seed): ("missing", None) for seed in (0, 1)}},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["one run", "baselines only", "one epoch without alpha", "all failed", "all missing"],
 )

@@ -23,7 +23,7 @@ from harness.search.meter import Meter
 from harness.search.steps import Batch
 from harness.testing import tiny_protocol, tiny_search
 from harness.testing.searches import search_on
-from tests.conftest import ROOT
+from tests.conftest import ROOT, slow_but_for
 
 READING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select"}
 METHODS = ("tolist", "numpy", "cpu")
@@ -122,7 +122,7 @@ def steps(search: Search) -> list[str]:
 VARIANTS = [name for name, method in registry.methods().items() if not issubclass(method, Baseline)]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", slow_but_for(ON_META_AT_ONCE, VARIANTS))
 def test_steps_read_nothing_from_the_device(name: str) -> None:
     search = tiny_search(registry.variant(name), epochs=4, diagnostics__every=None)
     search.run_epoch()  # a warm-up without alpha steps is over after it, in most
@@ -130,13 +130,7 @@ def test_steps_read_nothing_from_the_device(name: str) -> None:
     assert found == READING_VARIANTS.get(name, set())
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in ON_META_AT_ONCE else pytest.mark.slow)
-        for name in sorted(set(VARIANTS) - set(READING_VARIANTS))
-    ],
-)
+@pytest.mark.parametrize("name", slow_but_for(ON_META_AT_ONCE, sorted(set(VARIANTS) - set(READING_VARIANTS))))
 def test_steps_need_no_number_and_keep_to_their_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Search, "arithmetic", lambda self: nullcontext())  # torch.autocast does not know the device
     search = search_on("meta", registry.variant(name), None, 0, tiny_protocol(epochs=4))

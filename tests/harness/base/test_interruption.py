@@ -19,7 +19,11 @@ STAGE = [sys.executable, "-m", "pipelines.search", "darts", "0"]
 
 
 @pytest.mark.parametrize(
-    ("command", "number"), [(COMMAND, signal.SIGTERM), (STAGE, signal.SIGINT), (COMMAND, signal.SIGHUP)]
+    ("command", "number"),
+    [
+        (STAGE, signal.SIGINT),
+        *(pytest.param(COMMAND, number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGHUP)),
+    ],
 )
 def test_a_search_leaves_in_time_with_one_line(project: Path, command: list[str], number: signal.Signals) -> None:
     content = tiny_params()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 DRAW = """
@@ -49,6 +51,7 @@ def test_surroundings_change_no_byte(tmp_path: Path) -> None:
     assert drawn(tmp_path / "mine") == plain
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_utf_8_breaks_nothing(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     (mine / "stylelib").mkdir(parents=True)

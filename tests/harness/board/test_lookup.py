@@ -1,5 +1,7 @@
 import json
 import math
+import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,26 @@ from harness.truth.table import Truth
 from tests.conftest import tiny_params, write_params
 
 
-@pytest.fixture
-def results(project: Path) -> Path:
+@pytest.fixture(scope="module")
+def looked_up(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A board with a finished, a failed and a missing search, and baselines; looked up."""
-    write_params(project, tiny_params(seeds=[0, 1, 2], variants={"darts": {}}))
+    folder = tmp_path_factory.mktemp("looked_up")
+    shutil.copytree(prepared, folder, dirs_exist_ok=True)
+    with chdir(folder):
+        _look_up_a_board(folder)
+    return folder
+
+
+@pytest.fixture
+def results(looked_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The results of a copy of it, which is the current folder."""
+    shutil.copytree(looked_up, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "results"
+
+
+def _look_up_a_board(folder: Path) -> None:
+    write_params(folder, tiny_params(seeds=[0, 1, 2], variants={"darts": {}}))
     board = load_board()
     record = run_search(board, "darts", 0)
     failed = record.model_copy(update={"seed": 1, "status": "failed", "reason": "it broke", "cell": None, "epochs": 0})
@@ -29,7 +47,6 @@ def results(project: Path) -> Path:
     for seed in board.seeds:
         run_baseline(board, "random-search", seed)
     look_up(board, Truth.read(), Path("results"))
-    return project / "results"
 
 
 def test_every_run_of_the_board_has_a_row(results: Path) -> None:

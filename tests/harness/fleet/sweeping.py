@@ -1,15 +1,21 @@
 """A project of tiny runs to sweep, without the report."""
 
+import atexit
+import json
+import shutil
 import subprocess
 import sys
+from contextlib import chdir
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.fleet import dvc_stages
 from harness.images.decoded import IMAGES, decode, write_cached
 from harness.settings.protocol import load_board
 from harness.truth.sources import import_truth
-from tests.conftest import copy_project, write_params
+from tests.conftest import copy_project, tiny_params, write_params
 
 STAND_INS = """\
   lookup:
@@ -25,7 +31,28 @@ STAND_INS = """\
 
 
 def prepare_sweep(folder: Path, params: dict[str, Any]) -> None:
-    """Make a project in the current folder whose data, code and truth are up to date and that has no run."""
+    """Make a project in a folder whose data, code and truth are up to date and that has no run."""
+    protocol = params["protocols"][params["protocol"]]
+    shutil.copytree(_prepared(json.dumps([protocol["data"], params["truth"]])), folder, dirs_exist_ok=True)
+    write_params(folder, params)
+
+
+@cache
+def _prepared(depends_on: str) -> Path:
+    """Return a project with tiny settings, made once; it depends on the settings of data and truth alone."""
+    data, truth = json.loads(depends_on)
+    params = tiny_params(truth=truth)
+    params["protocols"]["tiny"]["data"] = data
+    kept = TemporaryDirectory()
+    atexit.register(kept.cleanup)
+    folder = Path(kept.name)
+    with chdir(folder):
+        make_sweep(folder, params)
+    return folder
+
+
+def make_sweep(folder: Path, params: dict[str, Any]) -> None:
+    """Make such a project in the current folder from nothing, for settings that name files."""
     copy_project(folder)
     write_params(folder, params)
     stages = folder / "dvc.yaml"

@@ -206,6 +206,7 @@ def test_sigterm_ends_all_and_leaves_their_checkpoints_also_where_the_server_was
     assert_stopped_with_checkpoints()
 
 
+@pytest.mark.slow
 def test_ctrl_c_as_a_terminal_sends_it_ends_all_and_leaves_their_checkpoints(long: None) -> None:
     command = [sys.executable, "-c", "from harness.cli import main; main()", *LONG_GROUP]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -23,6 +23,7 @@ from harness.settings.protocol import NetworkSettings
 from harness.settings.validation import validate
 from harness.space.cell import OPERATIONS
 from harness.testing import TINY_PROTOCOL, first_step, tiny_search
+from tests.conftest import slow_but_for
 from variants.darts import Darts
 from variants.p_darts import PDarts
 from variants.pc_darts import PcDarts
@@ -170,7 +171,7 @@ REACH = {
 
 
 @pytest.mark.parametrize("way", ["compile", "gradient_checkpointing"])
-@pytest.mark.parametrize("name", REACH)
+@pytest.mark.parametrize("name", slow_but_for(["oles", "zero-cost-pt"], REACH))
 def test_what_methods_reach_for_is_the_same_in_compiled_and_in_recomputed_cells(name: str, way: str) -> None:
     changes = {"precision": "float64", "settings": REACH[name], "network__compile": False}
     plain, other = (search(registry.variant(name), **{**changes, f"network__{way}": on}) for on in (False, True))

@@ -25,7 +25,7 @@ from harness.settings.protocol import NetworkSettings, load_board
 from harness.settings.validation import validate
 from harness.space.cell import OPERATIONS
 from harness.testing import TINY_PROTOCOL, tiny_search
-from tests.conftest import tiny_params, write_params
+from tests.conftest import slow_but_for, tiny_params, write_params
 from tests.harness.networks.recorded_graphs import Recorders
 from variants.darts import Darts
 from variants.pc_darts import PcDarts
@@ -61,7 +61,7 @@ def assert_identical(one: Search, other: Search) -> None:
 VARIANTS = [name for name, method in registry.methods().items() if not issubclass(method, Baseline)]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", slow_but_for(["darts", "darts-2nd", "p-darts", "pc-darts", "oles", "rsps"], VARIANTS))
 def test_a_search_of_graphs_is_the_search_of_kernels(name: str, recorders: list[Recorders]) -> None:
     method = registry.variant(name)
     changes = {"epochs": 3, "diagnostics__every": None}

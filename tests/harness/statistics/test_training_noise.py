@@ -101,6 +101,7 @@ def test_a_side_without_a_run_is_refused() -> None:
         allowed_difference(runs((1, 0.1, 2)), runs((2, 0.1, 2)), level=5)
 
 
+@pytest.mark.slow
 def test_chance_in_training_exceeds_what_is_allowed_as_often_as_stated() -> None:
     generator = np.random.default_rng(0)
     exceeded = 0

@@ -194,6 +194,7 @@ def _sync_in_process(project: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("processes", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_many_processes_may_make_and_fill_a_missing_store_at_once(tmp_path: Path, processes: int) -> None:
     write_all(tmp_path)
     with multiprocessing.get_context("spawn").Pool(processes) as pool:

@@ -1,3 +1,4 @@
+import pytest
 from matplotlib.figure import Figure
 
 from reports.drawing import style
@@ -11,6 +12,7 @@ def dot(height: float) -> Figure:
     return figure
 
 
+@pytest.mark.slow
 def test_figures_drawn_at_the_same_time_are_the_same():
     alone, together = ([Picture(f"dot-{n}", f"Dot {n}", dot, n / 3) for n in range(3)] for _ in range(2))
     draw_together(together, processes=2)
