@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy  # loads its parts when they are used
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from harness.base.streams import stream
 
@@ -81,7 +81,7 @@ def interquartile_mean(values: ArrayLike, axis: int | None = None) -> FloatArray
     Raises:
         ValueError: see `finite`.
     """
-    return np.asarray(stats.trim_mean(finite(values), 0.25, axis=axis), dtype=np.float64)
+    return np.asarray(scipy.stats.trim_mean(finite(values), 0.25, axis=axis), dtype=np.float64)
 
 
 def normalised_score(accuracy: ArrayLike, mean: float, best: float) -> FloatArray:
@@ -184,7 +184,7 @@ def proportion_interval(
     methods = {"wilson": "wilson", "clopper-pearson": "exact"}
     if method not in methods:
         raise ValueError(f"{method!r} is no interval of a proportion, expected one of: {', '.join(methods)}")
-    interval = stats.binomtest(int(successes), int(runs)).proportion_ci(level, methods[method])
+    interval = scipy.stats.binomtest(int(successes), int(runs)).proportion_ci(level, methods[method])
     estimate = successes / runs
     # Rounding must not push an end past the estimate: both are 0 without, and 1 with nothing but, successes.
     return Interval(estimate, min(float(interval.low), estimate), max(float(interval.high), estimate))

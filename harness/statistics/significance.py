@@ -12,8 +12,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import scipy  # loads its parts when they are used
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
 
 from harness.base.streams import stream
 from harness.statistics import estimates
@@ -109,7 +109,7 @@ def wilcoxon_test(differences: ArrayLike, *, seed: int = 0) -> float:
     """
     values = np.round(np.ravel(finite(differences, "the list of differences")), DECIMALS)
     values = values[values != 0]
-    return sign_flip_test(np.sign(values) * stats.rankdata(np.abs(values)), seed=seed) if len(values) else 1.0
+    return sign_flip_test(np.sign(values) * scipy.stats.rankdata(np.abs(values)), seed=seed) if len(values) else 1.0
 
 
 def noise_floor(means: pd.Series, noise: float) -> pd.DataFrame:
@@ -181,7 +181,7 @@ def detectable_difference(sd: float, seeds: int, *, level: float = 0.05, power: 
     found = 0.1
     while _power(found, seeds, False, level) < power:
         found *= 2
-    return sd * float(optimize.brentq(lambda effect: _power(effect, seeds, False, level) - power, 0.0, found))
+    return sd * float(scipy.optimize.brentq(lambda effect: _power(effect, seeds, False, level) - power, 0.0, found))
 
 
 def _power(effect: float, seeds: int, paired: bool, level: float) -> float:
@@ -190,8 +190,8 @@ def _power(effect: float, seeds: int, paired: bool, level: float) -> float:
         level = math.floor(level * patterns + 1e-9) / patterns
     freedom = seeds - 1 if paired else 2 * seeds - 2
     shift = effect * math.sqrt(seeds if paired else seeds / 2)
-    bound = stats.t.isf(level / 2, freedom)
-    return float(stats.nct.sf(bound, freedom, shift) + stats.nct.cdf(-bound, freedom, shift))
+    bound = scipy.stats.t.isf(level / 2, freedom)
+    return float(scipy.stats.nct.sf(bound, freedom, shift) + scipy.stats.nct.cdf(-bound, freedom, shift))
 
 
 def seeds_needed_for_shares(first: float, second: float, *, level: float = 0.05, power: float = 0.8) -> float:
@@ -309,12 +309,12 @@ def _comparison(series: pd.Series, base: pd.Series, level: float, seed: int) -> 
 
 def _quantile(level: float, name: str) -> float:
     check_share(level, name)
-    return float(stats.norm.ppf(1 - level / 2))
+    return float(scipy.stats.norm.ppf(1 - level / 2))
 
 
 def _power_quantile(power: float) -> float:
     check_share(power, "the power")
-    return float(stats.norm.ppf(power))
+    return float(scipy.stats.norm.ppf(power))
 
 
 def _whole(runs: float) -> float:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy  # loads its parts when they are used
 from numpy.typing import NDArray
-from scipy import stats
 
 from harness.statistics.estimates import FloatArray, check_share
 
@@ -101,7 +101,7 @@ def allowed_difference(first: pd.DataFrame, second: pd.DataFrame, *, level: floa
     if variance == 0:
         return 0.0
     freedom = variance**2 / (variances**2 / known["freedom"].to_numpy()).sum()
-    return float(stats.t.ppf(1 - level / 2, freedom) * np.sqrt(variance))
+    return float(scipy.stats.t.ppf(1 - level / 2, freedom) * np.sqrt(variance))
 
 
 def called(difference: float, allowed: float) -> str:
