@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from harness.board.published import read_published
 from harness.records.record import EPOCH_COLUMNS
+from harness.tracking.metrics import truth_metric
 from harness.tracking.page import find_page
 from harness.tracking.saved_views import TAG, save_views
 from harness.tracking.store import Experiment
-from harness.tracking.views import VIEWS
+from harness.tracking.views import COMPARISON, VIEWS
 from harness.truth.table import REPORT_COLUMNS
 from tests.harness.tracking.runs import board_of, counts, reader_of, synced, truth_tables, write_one
 from tests.harness.tracking.server import free_port
@@ -87,6 +89,18 @@ def test_runs_are_grouped_by_variant_and_the_views_show_metrics_that_there_are(p
     first = state["compareRunSections"][0]["uuid"]
     shown = [chart["metricKey"] for chart in state["compareRunCharts"] if chart["metricSectionId"] == first]
     assert shown == [f"alpha/skip_connect/edge_{edge}" for edge in ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")]
+
+
+def test_the_cell_of_skips_alone_and_the_best_lie_within_the_charts_of_accuracy() -> None:
+    published = read_published()
+    # The first is that cell in the paper's runs, see test_published.py.
+    ends = published[published["method"].isin(["DARTS, first order (a)", "optimum"])]
+    charts = [chart for section in COMPARISON.sections for chart in section.charts if chart.y_range]
+    assert len(charts) == len(REPORT_COLUMNS) and len(ends) == 2 * len(REPORT_COLUMNS)
+    for chart in charts:
+        low, high = chart.y_range
+        values = [end.mean for end in ends.itertuples() if truth_metric(end.data_set, end.split) == chart.metric]
+        assert len(values) == 2 and all(low < value < high for value in values), chart.metric
 
 
 def test_a_view_is_small_and_the_oldest_for_the_page() -> None:
