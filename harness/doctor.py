@@ -62,7 +62,7 @@ def _packages() -> list[Finding]:
             findings.append(Finding(package, True, version(package)))
         except PackageNotFoundError:
             in_project = (RUNNING / "constraints.txt").is_file()
-            command = 'pip install -c constraints.txt -e ".[dev]"' if in_project else "pip install dartsboard"
+            command = 'pip install -c constraints.txt -e ".[dev]"' if in_project else f"pip install {package}"
             findings.append(Finding(package, False, f"not installed: {command}"))
     return findings
 

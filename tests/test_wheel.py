@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGES = ("harness", "variants", "pipelines", "reports")
+SOURCES = [ROOT / part for part in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE")]
+"""What it is built from."""
 GENERATED = ("__pycache__", "generated")
 
 OWN = """
@@ -33,8 +35,7 @@ class Mine(Variant):
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, for what is built is left beside the sources."""
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    parts = [ROOT / part for part in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE")]
-    subprocess.run(["cp", "-r", *map(str, parts), str(source)], check=True)
+    subprocess.run(["cp", "-r", *map(str, SOURCES), str(source)], check=True)
     options = [
         "--quiet",
         "--no-deps",

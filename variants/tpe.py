@@ -31,7 +31,7 @@ class Tpe(Baseline):
         "The edges are modelled one by one, as if they had nothing to do with each other: so does the paper, and so "
         "does Optuna by default.",
     )
-    needs: ClassVar = {"optuna": "dartsboard[optuna]"}
+    needs: ClassVar = {"optuna": "optuna"}
 
     class Settings(Baseline.Settings):
         """Settings of the sampler; the defaults are Optuna's."""

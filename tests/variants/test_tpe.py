@@ -69,8 +69,8 @@ def test_the_first_cells_are_uniform_and_the_next_look_like_the_best() -> None:
 
 def test_it_can_be_named_without_optuna_and_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda package: None)
-    assert registry.method("tpe").needs == {"optuna": "dartsboard[optuna]"}  # type: ignore[union-attr]
-    with pytest.raises(UserError, match=r"^tpe needs the package optuna: pip install 'dartsboard\[optuna\]'$"):
+    assert registry.method("tpe").needs == {"optuna": "optuna"}  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=r"^tpe needs the package optuna: pip install 'optuna'$"):
         registry.baseline("tpe")
 
 

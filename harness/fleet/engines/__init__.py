@@ -43,4 +43,4 @@ def check_engine(name: str) -> None:
         raise UserError(f"--engine {name}: {did_you_mean(name, ENGINES)}")
     needs = ENGINES[name].needs
     if needs is not None and find_spec(needs) is None:
-        raise UserError(f"--engine {name} needs the package {needs}: pip install 'dartsboard[{name}]'")
+        raise UserError(f"--engine {name} needs the package {needs}: pip install {needs}")
