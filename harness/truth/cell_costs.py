@@ -59,13 +59,14 @@ def costs_of(settings: CostSettings, cell: Cell) -> dict[str, dict[str, Any]]:
 
 
 def _chosen_rows(table: pd.DataFrame, settings: CostSettings, path: Path) -> pd.DataFrame:
+    """Return the rows that `costs.rows` chooses; the index stays that of the file, for messages that name a row."""
     for name, value in settings.rows.items():
         held = table[name].astype(str)
         if not (held == str(value)).any():
             values = ", ".join(held.unique()[:10])
             raise UserError(f"{path} has no row with {quoted(value)} in the column {quoted(name)}, but: {values}")
         table = table[(held == str(value)).to_numpy()]
-    return table.reset_index(drop=True)
+    return table
 
 
 def _check_cells(cells: pd.Series, settings: CostSettings, path: Path) -> None:

@@ -163,17 +163,17 @@ def _check_names(path: Path, held: list[str], wanted: list[str]) -> None:
 
 
 def table_cells(values: pd.Series, path: Path) -> list[int]:
-    """Return the official indices of cells that a column names by index or string.
+    """Return the official indices of cells that a column names by index or string; its index counts the file's rows.
 
     Raises:
         UserError: a field names no cell.
     """
     cells = []
-    for row, value in enumerate(values, start=1):
+    for row, value in zip(values.index, values, strict=True):
         try:
             cells.append(Cell.parse("" if pd.api.types.is_scalar(value) and pd.isna(value) else str(value)).index)
         except UserError as error:
-            raise UserError(f"{path}, column {quoted(values.name)}, row {row}: {error}") from None
+            raise UserError(f"{path}, column {quoted(values.name)}, row {row + 1}: {error}") from None
     return cells
 
 

@@ -86,6 +86,18 @@ def test_rows_choose_among_tables_below_each_other() -> None:
     assert "costs.csv has no row with 'cifar-100' in the column 'data_set', but: cifar10, cifar100" in said
 
 
+def test_a_message_names_the_row_of_the_file() -> None:
+    first, second = table().assign(data_set="cifar10"), table().assign(data_set="cifar100")
+    chosen = {"rows": {"data_set": "cifar100"}}
+    row = f"row {CELL_COUNT + 1}: "
+    wrong = {"energy": -5.0, "cell": 15_625}
+    for name, value in wrong.items():
+        second_wrong = second.astype({name: object})
+        second_wrong.iloc[0, second.columns.get_loc(name)] = value
+        assert row in refused(pd.concat([first, second_wrong]), **chosen), name
+    assert row in refused(pd.concat([first, second.assign(energy="dear")]), **chosen)
+
+
 def test_what_a_table_must_hold() -> None:
     assert "costs.csv lacks 2 of the 15,625 cells, the first is 3" in refused(table().query("cell not in (3, 9)"))
     twice = pd.concat([table(), table().query("cell == 12")])
