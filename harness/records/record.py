@@ -151,7 +151,7 @@ class Record(BaseModel):
     draws: dict[str, Count] = {}
     """Cells drawn from the final op weights, and how often each came up."""
     seconds: Amount
-    """Wall time of the search, all sittings together."""
+    """Wall time of the search with the method's own answer, without diagnostics; all sittings together."""
     peak_memory_bytes: Count
     forward_backward_passes: Amount
     """Passes of one batch through the supernet, forward and backward, that the search paid for."""

@@ -1,8 +1,10 @@
 """What the tables of results/ hold: each column, and what it means."""
 
 from pathlib import Path
+from typing import get_args
 
 from harness.records.record import EPOCH_COLUMNS
+from harness.settings.strategy import Strategy
 from harness.space.cell import OPERATIONS
 from harness.truth.columns import SPREADS
 
@@ -25,7 +27,7 @@ _MEASURES = {
 }
 _CANONICAL = {"canonical": "a form that cells share which compute the same function"}
 _TRUTH = {"truth/DATA_SET/SPLIT": "true accuracy of the cell: mean over its trainings, percent"}
-_PERCENTILE = {"percentile/DATA_SET/SPLIT": "percent of all cells that are worse"}
+_PERCENTILE = {"percentile/DATA_SET/SPLIT": "percent of the cells of the protocol's space that are worse"}
 _COSTS = {"cost/NAME": "cost of the cell on a device, in the unit that params.yaml names; only with `costs` there"}
 _SPREADS = {
     f"{name}/DATA_SET/SPLIT": meaning
@@ -44,7 +46,7 @@ _SPREADS = {
 RESULT_COLUMNS: dict[str, dict[str, str]] = {
     "runs": {
         **_RUN,
-        "strategy": "gradient, reinforcement learning, evolution or random",
+        "strategy": f"one of: {', '.join(get_args(Strategy))}",
         "status": "done, stopped (by the method's own rule), failed, diverged or missing",
         "reason": "why it is not `done`",
         "notes": "what else a reader must know about the run",
@@ -52,7 +54,7 @@ RESULT_COLUMNS: dict[str, dict[str, str]] = {
         **_CELL,
         **_CANONICAL,
         **_MEASURES,
-        "seconds": "wall time of the search, all sittings together",
+        "seconds": "wall time of the epochs without diagnostics, and of the method's own answer; all sittings together",
         "diagnostics_seconds": "wall time of its diagnostics",
         "peak_memory_bytes": "largest memory use",
         "forward_backward_passes": "passes of one batch through the supernet, forward and backward",
@@ -80,7 +82,7 @@ RESULT_COLUMNS: dict[str, dict[str, str]] = {
         "epoch": "counts from 1",
         "cells": "which cells of the network share this alpha: `all`, or a group of them",
         "edge": "such as 0>1",
-        "operation": "one of the five",
+        "operation": "one of the protocol's",
         "alpha": "architecture parameter after the epoch",
         "weight": "op weight that the method makes of it",
     },

@@ -28,7 +28,7 @@ class Input(NamedTuple):
 
     name: str
     digest: str
-    """Differs when the data do."""
+    """Of a table it differs when the content does, of images when the settings of `protocol.data` do."""
     place: str
     """A file or folder, or a name."""
     context: str

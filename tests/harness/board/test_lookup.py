@@ -13,6 +13,7 @@ from harness.board.runner import run_baseline, run_search
 from harness.records.record import EPOCH_COLUMNS, read_record, run_folder, write_run
 from harness.results.columns import RESULT_COLUMNS, SCHEMA_VERSION
 from harness.results.folder import load_results
+from harness.search import registry
 from harness.settings.protocol import load_board
 from harness.space.cell import ALL_SKIP, CELL_COUNT, OPERATIONS
 from harness.truth.columns import SPREADS
@@ -128,6 +129,11 @@ def test_every_column_is_documented(results: Path) -> None:
         columns = pd.read_parquet(results / f"{name}.parquet").columns
         held = {column.replace("cifar10/test", "DATA_SET/SPLIT") for column in columns}
         assert held == set(RESULT_COLUMNS[name]) - {"cost/NAME"}
+
+
+def test_every_strategy_of_a_method_is_documented() -> None:
+    told = RESULT_COLUMNS["runs"]["strategy"]
+    assert [method.name for method in registry.methods().values() if method.strategy not in told] == []
 
 
 def test_the_folder_states_its_version_and_is_read_back(results: Path) -> None:
