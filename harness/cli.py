@@ -9,7 +9,7 @@ import click
 
 from harness.base.commands import Commands
 from harness.base.errors import UserError, quoted
-from harness.base.source_tree import run_the_tree_here
+from harness.base.source_tree import is_own_board, run_the_tree_here
 
 if TYPE_CHECKING:
     from harness.fleet.engine import Store
@@ -192,8 +192,8 @@ def new_variant(name: str) -> None:
 
     for path in write_new_variant(name):
         click.echo(f"wrote {path}")
-    page = Path("docs/adding-a-variant.md")
-    click.echo(f"{page} says how to go on" if page.is_file() else "next: python -m pytest tests, then dvc repro")
+    in_project = "docs/adding-a-variant.md says how to go on"
+    click.echo("next: python -m pytest tests, then dvc repro" if is_own_board() else in_project)
 
 
 @main.command()

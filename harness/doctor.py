@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.base.errors import UserError
 from harness.base.masking import masked
-from harness.base.source_tree import RUNNING
+from harness.base.source_tree import is_own_board
 from harness.settings.protocol import Board, load_board
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def _packages() -> list[Finding]:
         try:
             findings.append(Finding(package, True, version(package)))
         except PackageNotFoundError:
-            in_project = (RUNNING / "constraints.txt").is_file()
-            command = 'pip install -c constraints.txt -e ".[dev]"' if in_project else f"pip install {package}"
+            command = f"pip install {package}" if is_own_board() else 'pip install -c constraints.txt -e ".[dev]"'
             findings.append(Finding(package, False, f"not installed: {command}"))
     return findings
 

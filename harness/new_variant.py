@@ -13,7 +13,7 @@ from string import Template
 import harness.api
 from harness.base.errors import UserError, quoted
 from harness.base.files import whole_file
-from harness.board.stage_code import stage_code
+from harness.base.source_tree import is_own_board
 from harness.records.record import LONGEST_NAME, METHOD_NAME
 from harness.search import registry
 from harness.settings.project import add_variant
@@ -130,7 +130,7 @@ def new_variant(name: str) -> list[Path]:
         "year": str(datetime.datetime.now(tz=datetime.UTC).year),
     }
     files = {Path("variants", f"{module}.py"): VARIANT}
-    if stage_code():
+    if is_own_board():
         words |= {"helpers": "Conformance, tiny_search", "contract": CONTRACT.substitute(words)}
         files[Path("tests", f"test_{module}.py")] = TEST
     else:

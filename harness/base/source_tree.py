@@ -24,6 +24,11 @@ def tree_here() -> Path | None:
     return here.resolve() if (here / "harness" / "cli.py").is_file() and (here / "variants").is_dir() else None
 
 
+def is_own_board() -> bool:
+    """Whether the current folder is a board of one's own, away from the project, and no copy of that."""
+    return tree_here() is None
+
+
 def check_tree() -> None:
     """Check that this process runs the code of the current folder.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.base.errors import UserError, quoted
 from harness.base.files import read_file
-from harness.base.source_tree import ENTRY_POINT_GROUP, RUNNING, TEMPLATE
+from harness.base.source_tree import ENTRY_POINT_GROUP, RUNNING, TEMPLATE, is_own_board
 from harness.settings.validation import read_yaml
 
 STAGES_FILE = Path("dvc.yaml")
@@ -105,7 +105,7 @@ def code_version() -> str | None:
 
 def _files(parts: Iterable[str]) -> Iterator[tuple[str, Path]]:
     """Yield the files of these parts, with their paths in the project or in the board."""
-    own = ["variants"] if Path.cwd().resolve() != RUNNING else []
+    own = ["variants"] if is_own_board() else []
     for root, inside in ((RUNNING, list(parts)), (Path.cwd(), [part for part in parts if part in own])):
         for part in inside:
             path = root / part

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.base.errors import UserError
 from harness.base.progress import Display, show_runs
+from harness.base.source_tree import is_own_board
 from harness.board.sources import write_sources
-from harness.board.stage_code import stage_code
 from harness.fleet.engine import Task
 from harness.fleet.group import Outcome, dvc_stages, run_alone, run_together
 from harness.settings.protocol import Board, load_board
@@ -30,7 +30,7 @@ def work(folder: Path, task: Task, display: Display | None = None) -> list[Outco
     try:
         board = load_board()
         if task.store == "dvc":
-            _fetch_inputs()
+            _fetch_inputs(board)
         with nullcontext(display) if display else show_runs() as shown:
             outcomes = _run(board, task, shown)
         if task.store == "dvc":
@@ -40,9 +40,9 @@ def work(folder: Path, task: Task, display: Display | None = None) -> list[Outco
         return [Outcome(run, "refused", str(error), 0.0) for run in task.runs]
 
 
-def _fetch_inputs() -> None:
-    if stage_code():
-        write_sources(load_board())  # what was searched with other code than this worker's is not what it would do
+def _fetch_inputs(board: Board) -> None:
+    if is_own_board():
+        write_sources(board)  # what was searched with other code than this worker's is not what it would do
     missing = dvc_stages.restore(*dvc_stages.FIRST, from_remote=True)
     if missing:
         raise UserError(f"DVC's remote has no {', '.join(missing)} for this project: is the head's at the same commit?")

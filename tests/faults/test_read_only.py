@@ -16,7 +16,7 @@ WRITERS = [
     ("runs", "dartsboard search random-search --seed 0"),
     (".dartsboard", "dartsboard search darts --seed 0"),
     ("data", "dartsboard truth import analog-nasbench"),
-    ("docs/variants", "dartsboard new-variant mine"),
+    ("tests", "dartsboard new-variant mine"),
     (".", "dartsboard ui"),
     (".", "pipelines.lookup"),
 ]
@@ -72,7 +72,7 @@ def test_a_read_only_folder_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("runs", ".dartsboard", "variants", "docs/variants", "tests/variants"):
+    for name in ("runs", ".dartsboard", "variants", "tests"):
         (project / name).mkdir(parents=True, exist_ok=True)
     if command.endswith(("report", "track", "sync")):
         Simulation(baselines=(), seeds=(0,), epochs=1).write(project / "results")

@@ -16,9 +16,10 @@ FOLDERS = ("variants", "tests/variants", "docs/variants")
 
 @pytest.fixture
 def skeleton(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folders that a new variant goes into, with the project's own params.yaml, as the current folder."""
-    for folder in FOLDERS:
+    """The folders of the project that a new variant goes into, with its params.yaml, as the current folder."""
+    for folder in (*FOLDERS, "harness"):
         (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "harness" / "cli.py").touch()
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     return tmp_path

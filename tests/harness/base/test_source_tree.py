@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.source_tree import is_own_board
 from tests.conftest import ROOT, copy_project
 
 COMMAND = "from harness.cli import run; run()"
@@ -28,6 +29,15 @@ def called(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_a_folder_is_a_copy_of_the_project_or_a_board_of_ones_own(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "variants").mkdir()
+    for folder, own in ((ROOT, False), (copy, False), (tmp_path, True)):
+        monkeypatch.chdir(folder)
+        assert is_own_board() == own
 
 
 @pytest.mark.parametrize("safe", ["", "1"])
