@@ -113,13 +113,7 @@ class TruthColumns:
 
     def percentiles(self, cells: pd.Series) -> pd.DataFrame:
         """Return the share (percent) of the space's cells that are worse; NaN where there is no cell."""
-        return self._columns(cells, "percentile", self._percentile)
-
-    def _percentile(self, cells: NDArray[np.int64], **key: Any) -> NDArray[np.float64]:
-        values, known = (self.truth.accuracy(indices, **key) for indices in (cells, self.space))
-        known = np.sort(known[~np.isnan(known)])
-        below = 100 * np.searchsorted(known, values, side="left") / max(len(known), 1)
-        return np.where(np.isnan(values), np.nan, below)
+        return self._columns(cells, "percentile", partial(self.truth.percentile, among=self.space))
 
     def _columns(self, cells: pd.Series, prefix: str, look_up: Any) -> pd.DataFrame:
         known = cells.notna().to_numpy()

@@ -128,7 +128,7 @@ class Truth:
         self.frame = tidy(frame)
         self.provenance = provenance
         self._means: dict[tuple[Column, str], NDArray[np.float64]] = {}
-        self._sorted: dict[Column, NDArray[np.float64]] = {}
+        self._ordered: dict[Column, NDArray[np.float64]] = {}
 
     @classmethod
     def read(cls, path: Path = TRUTH_FILE) -> "Truth":
@@ -197,20 +197,26 @@ class Truth:
         return self._mean(trainings[0], "seconds")[cell_indices(cells)]
 
     def percentile(
-        self, cells: Iterable[Cell | int] | NDArray[np.integer], *, data_set: str, split: str, epochs: int | None
+        self,
+        cells: Iterable[Cell | int] | NDArray[np.integer],
+        *,
+        data_set: str,
+        split: str,
+        epochs: int | None,
+        among: NDArray[np.integer] | None = None,
     ) -> NDArray[np.float64]:
-        """Return how many percent of the table's cells have a lower mean accuracy, [cells]; NaN where there is none.
+        """Return how many percent of cells have a lower mean accuracy, [cells]; NaN where there is none.
+
+        Of the cells with the official indices `among`, or of all that the table has.
 
         Raises:
             UserError: the table lacks this combination, or an index is out of range.
         """
         column = Column(data_set, split, epochs)
-        values = self.accuracy(cells, data_set=data_set, split=split, epochs=epochs)
-        if column not in self._sorted:
-            means = self._mean(column, "accuracy")
-            self._sorted[column] = np.sort(means[~np.isnan(means)])
-        below = np.searchsorted(self._sorted[column], values, side="left")
-        return np.where(np.isnan(values), np.nan, 100 * below / len(self._sorted[column]))
+        values = self.accuracy(cells, **column._asdict())
+        known = self._known(column) if among is None else _sorted(self.accuracy(among, **column._asdict()))
+        below = np.searchsorted(known, values, side="left")
+        return np.where(np.isnan(values), np.nan, 100 * below / max(len(known), 1))
 
     def trials(
         self, cells: Iterable[Cell | int] | NDArray[np.integer], *, data_set: str, split: str, epochs: int | None
@@ -266,6 +272,12 @@ class Truth:
         present = "; ".join(str(column) for column in self.columns())
         return UserError(f"the true accuracies of {self.provenance.file} have no {wanted}; they have: {present}")
 
+    def _known(self, column: Column) -> NDArray[np.float64]:
+        # All mean accuracies in order, sorted once a column.
+        if column not in self._ordered:
+            self._ordered[column] = _sorted(self._mean(column, "accuracy"))
+        return self._ordered[column]
+
     def _mean(self, column: Column, field: str) -> NDArray[np.float64]:
         # A dense array over all cells, [15625], built once a column.
         if (column, field) not in self._means:
@@ -275,6 +287,10 @@ class Truth:
             count = np.bincount(known["cell"], minlength=CELL_COUNT)
             self._means[column, field] = total / np.where(count > 0, count, np.nan)
         return self._means[column, field]
+
+
+def _sorted(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sort(values[~np.isnan(values)])
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, Provenance]:

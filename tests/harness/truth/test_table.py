@@ -125,6 +125,9 @@ def test_seconds_are_the_mean_of_the_known(small: Truth) -> None:
 
 def test_percentile_counts_the_cells_that_are_worse(small: Truth) -> None:
     np.testing.assert_allclose(small.percentile([3, 5, 7, 0], **C10), [200 / 3, 0.0, 0.0, np.nan])
+    among = np.array([0, 3, 5])  # of cell 0 nothing is known
+    np.testing.assert_allclose(small.percentile([3, 5, 7, 0], **C10, among=among), [50.0, 0.0, 0.0, np.nan])
+    np.testing.assert_allclose(small.percentile([3], **C10, among=np.array([0])), [0.0])
 
 
 def test_trials_are_single_trainings(small: Truth) -> None:
