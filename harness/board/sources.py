@@ -9,12 +9,13 @@ A board that lies outside the project has its code from there too: see `stage_co
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.base.files import named_path, whole_file
 from harness.base.known_hashes import KnownHashes
 from harness.board.stage_code import code_version
 from harness.settings.protocol import Board
+from harness.settings.validation import content_hash
 
 SOURCES_FILE = Path("sources.json")
 
@@ -31,8 +32,17 @@ CODE = "code"
 
 Source = dict[str, str | None]
 """The path as params.yaml has it (None if what it names is always the same), and the SHA-256 of the file, or of names
-and contents of several; None if there is none."""
+and contents of several; None if there is none. Of costs also a hash of what params.yaml says of them."""
 NOTHING: Source = {"path": None, "sha256": None}
+
+
+class _Named(NamedTuple):
+    """What one part of params.yaml names."""
+
+    path: str | None = None
+    files: tuple[Path, ...] = ()
+    settings: dict[str, str] = {}  # noqa: RUF012 (it is never changed)
+    """Nothing where DVC watches the part's other keys itself."""
 
 
 def write_sources(board: Board) -> None:
@@ -55,7 +65,7 @@ def changed_sources(board: Board, *parts: Part) -> list[str]:
     """
     written, current = _written_sources(), _current_sources(board)
     sentences = [
-        f"{KEYS[part]}: {current[part]['path'] or 'what it names'} is not what `dvc repro` last worked with"
+        f"{_changed(part, written.get(part, NOTHING), current[part])} is not what `dvc repro` last worked with"
         for part in parts or KEYS
         if written.get(part, NOTHING) != current[part]
     ]
@@ -64,52 +74,49 @@ def changed_sources(board: Board, *parts: Part) -> list[str]:
     return sentences
 
 
+def _changed(part: Part, before: Source, now: Source) -> str:
+    if all(before.get(key) == now[key] for key in NOTHING):
+        return f"{KEYS[part].partition('.')[0]}: what params.yaml says of {now['path']}"
+    return f"{KEYS[part]}: {now['path'] or 'what it names'}"
+
+
 def _current_sources(board: Board) -> dict[str, Source]:
     written = _written_sources()
     hashes = KnownHashes()
     sources: dict[str, Source] = {}
-    for part, (path, files) in _named_files(board).items():
-        digest = _digest(files, hashes)
+    for part, named in _named_files(board).items():
+        digest = _digest(named.files, hashes)
         before = written.get(part, NOTHING)
-        if part == "costs" and digest is not None:
-            digest = _with_settings(digest, board)
-        if digest is None and before.get("path") == path:
+        if digest is None and before.get("path") == named.path:
             digest = before.get("sha256")  # what is not at hand here has not changed
-        sources[part] = {"path": path, "sha256": digest}
+        sources[part] = {"path": named.path, "sha256": digest, **named.settings}
     hashes.keep()
     version = code_version()
     return sources if version is None else sources | {CODE: {"path": None, "sha256": version}}
 
 
-def _named_files(board: Board) -> dict[Part, tuple[str | None, list[Path]]]:
-    data, truth = board.chosen.data, board.truth
-    named: dict[Part, tuple[str | None, list[Path]]] = {part: (None, []) for part in KEYS}
+def _named_files(board: Board) -> dict[Part, _Named]:
+    data, truth, costs = board.chosen.data, board.truth, board.costs
+    named = {part: _Named() for part in KEYS}
     if data.path is not None:
         from harness.images.sources import changeable_files
 
-        files = changeable_files(data)
-        named["images"] = (data.path if files else None, files)
+        files = tuple(changeable_files(data))
+        named["images"] = _Named(data.path if files else None, files)
     if data.split.file is not None:
-        named["split"] = data.split.file, [named_path(data.split.file)]
+        named["split"] = _Named(data.split.file, (named_path(data.split.file),))
     if truth.path is not None:
         from harness.truth.sources import source_files
 
-        named["truth"] = truth.path, source_files(truth)
-    if board.costs is not None:
-        named["costs"] = board.costs.path, [named_path(board.costs.path)]
+        named["truth"] = _Named(truth.path, tuple(source_files(truth)))
+    if costs is not None:
+        # The key may be absent from params.yaml, so DVC cannot watch it there.
+        said = {"settings": content_hash(costs.model_dump(mode="json"))}
+        named["costs"] = _Named(costs.path, (named_path(costs.path),), said)
     return named
 
 
-def _with_settings(digest: str, board: Board) -> str:
-    """Return a digest of the costs' file and of all that params.yaml says of it.
-
-    The key `costs` may be absent from params.yaml, so DVC cannot watch it there.
-    """
-    said = board.costs.model_dump_json() if board.costs else ""
-    return hashlib.sha256(f"{digest} {said}".encode()).hexdigest()
-
-
-def _digest(files: list[Path], hashes: KnownHashes) -> str | None:
+def _digest(files: tuple[Path, ...], hashes: KnownHashes) -> str | None:
     """Return the SHA-256 of what the files hold; None if none of them is there."""
     contents = [hashes.of(path) for path in files]
     if len(contents) <= 1 or not any(contents):

@@ -158,13 +158,17 @@ def test_a_changed_table_or_setting_makes_the_look_up_stale() -> None:
     write_sources(load_board())
     assert changed_sources(load_board()) == []
     write_params(Path(), tiny_params(costs={**SETTINGS, "shown": "energy"}))
-    assert len(changed_sources(load_board())) == 1
+    told = "costs: what params.yaml says of costs.csv is not what `dvc repro` last worked with"
+    assert changed_sources(load_board()) == [told]
     write_sources(load_board())
     written(table(energy=1.0))
     assert len(changed_sources(load_board(), "costs")) == 1
     assert changed_sources(load_board(), "truth") == []
+    write_sources(load_board())
     Path("costs.csv").unlink()  # a clone need not have it
     assert changed_sources(load_board()) == []
+    write_params(Path(), tiny_params(costs=SETTINGS))
+    assert changed_sources(load_board()) == [told]
 
 
 def test_the_command_shows_what_a_cell_costs() -> None:
