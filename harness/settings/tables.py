@@ -87,7 +87,7 @@ class TruthSettings(Settings):
         return self
 
 
-class CostColumn(Settings):
+class CostColumnSettings(Settings):
     """What one column of a table of costs holds."""
 
     label: str = Field(min_length=1, max_length=60)
@@ -106,7 +106,7 @@ class CostSettings(Settings):
     """Its column that names the cell, by official index or by string."""
     rows: dict[str, str | StrictInt] = Field(default_factory=dict)
     """Of a file that holds several tables one below the other: only rows with these values in these columns count."""
-    columns: dict[str, CostColumn] = Field(min_length=1)
+    columns: dict[str, CostColumnSettings] = Field(min_length=1)
     """Which of its columns are costs."""
     shown: str | None = None
     """The one that the report draws accuracy against; null for the first."""
