@@ -120,6 +120,11 @@ class CostSettings(Settings):
         for name in (self.cell_column, *self.rows):
             if name in self.columns:
                 raise ValueError(f"the column {quoted(name)} tells which row it is, so it can hold no costs")
+        held: dict[str, str] = {}
+        for name, column in self.columns.items():
+            other = held.setdefault(column.label, name)
+            if other != name:
+                raise ValueError(f"the columns {quoted(other)} and {quoted(name)} have one label, expected two")
         return self
 
     @property

@@ -123,6 +123,12 @@ def test_mistakes_in_the_settings_are_one_sentence() -> None:
         settings(columns={"energy": {"label": "energy", "units": "mJ"}})
 
 
+def test_labels_tell_costs_apart() -> None:
+    columns = {name: {"label": "latency", "unit": "ms"} for name in ("phone", "edge")}
+    with pytest.raises(UserError, match="the columns 'phone' and 'edge' have one label, expected two"):
+        settings(columns=columns, shown=None)
+
+
 def test_the_shown_column_comes_first() -> None:
     described = describe_costs(settings())
     assert list(described) == ["cost/latency", "cost/energy"]
@@ -195,7 +201,7 @@ def test_a_cell_is_described_outside_of_any_project() -> None:
 
 def test_the_published_table_is_read(reference_data: Path) -> None:
     path = str(reference_data / "hw-nas-bench-costs.parquet")
-    columns = {"edgegpu_latency": LATENCY, "edgetpu_latency": {**LATENCY, "unknown": -1}}
+    columns = {"edgegpu_latency": LATENCY, "edgetpu_latency": {"label": "on a TPU", "unit": "ms", "unknown": -1}}
     wanted = {"path": path, "cell_column": "cell_index", "rows": {"data_set": "cifar10"}, "columns": columns}
     costs = read_costs(settings(**wanted, shown=None))
     assert costs["edgegpu_latency"].iloc[0] == pytest.approx(5.807418)
