@@ -90,9 +90,14 @@ def front_sentence(front: pd.DataFrame, derived: pd.DataFrame, cost: CostColumn,
     runs = derived[derived["own"]].drop_duplicates(["variant", "seed"])
     on_it = int((runs["below"] <= 0).sum())
     cheap, dear = front.iloc[0], front.iloc[-1]
+    ended = (
+        f"Of {len(runs)} runs with a cell of known cost {on_it} ended as well as any cell that costs no more; the "
+        f"median run is {runs['below'].median():.2f} points below."
+        if len(runs)
+        else "No run ended in a cell of known cost."
+    )
     return (
         f"{len(front)} cells are on the front of {column.label} accuracy and {cost.label}: from "
         f"{cheap[cost.key]:.4g} {cost.unit} ({cheap[column.key]:.2f} %) to {dear[cost.key]:.4g} {cost.unit} "
-        f"({dear[column.key]:.2f} %). Of {len(runs)} runs with a cell of known cost {on_it} ended as well as any cell "
-        f"that costs no more; the median run is {runs['below'].median():.2f} points below."
+        f"({dear[column.key]:.2f} %). {ended}"
     )

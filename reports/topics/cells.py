@@ -54,7 +54,8 @@ def _costs(results: Results, cost: CostColumn, order: list[str], reference: str)
         "are left out. The costs are those that params.yaml names (`costs`). Diamonds: medians over the runs of the "
         "reference, and of the variants that no other beats in both.",
     )
-    yield device_table(variants, cost, results.main)
+    if len(variants):
+        yield device_table(variants, cost, results.main)
 
 
 def _named(variants: pd.DataFrame, reference: str) -> pd.DataFrame:

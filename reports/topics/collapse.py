@@ -133,7 +133,8 @@ def _landscape(results: Results) -> Iterator[Block]:
     searches = results.finished[results.finished["kind"] == "search"]
     found = landscape.found_cells(results)
     counts = landscape.by_operation_count(results.space, searches, results.main.key)
-    yield Text(landscape.count_sentence(counts, results.main))
+    if SKIP in results.operations:
+        yield Text(landscape.count_sentence(counts, results.main))
     title = "Truth by the operations of a cell"
     picture = Picture("operation-counts", title, count_figure, counts, found, results.main)
     yield Figures([("", picture)], f"{title}.")

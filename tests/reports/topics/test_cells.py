@@ -78,6 +78,18 @@ def test_the_section_has_the_picture_and_its_numbers(priced) -> None:
     assert "Of 3 runs with a cell of known cost 2 ended as well as any cell that costs no more" in said
 
 
+def test_of_runs_whose_own_cells_have_no_known_cost_nothing_is_said(priced) -> None:
+    results, board = priced
+    other = (results.derived["variant"] == "darts") & (results.derived["rule"] == "argmax")
+    derived = results.derived.assign(**{COST.key: results.derived[COST.key].where(other)})
+    blocks = cells.section(replace(results, derived=derived), board, ["darts", "pc-darts"]).blocks
+    [said] = [block.text for block in blocks if isinstance(block, Text) and "front" in block.text]
+    assert said.endswith("No run ended in a cell of known cost.")
+    assert not [block for block in blocks if isinstance(block, Table)]
+    [figures] = [block for block in blocks if isinstance(block, Figures)]
+    assert "by another rule" in figures.pictures[0][1].svg
+
+
 def test_a_board_without_costs_speaks_of_none(priced) -> None:
     results, board = priced
     blocks = cells.section(replace(results, costs=()), board, ["darts", "pc-darts"]).blocks

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from harness.results.folder import Results, TruthColumn, load_results
-from harness.space.cell import ALL_SKIP, RESIDUAL
+from harness.space.cell import ALL_SKIP, OPERATIONS, RESIDUAL, SKIP
 from reports.analysis import collapse_rates, predictors, repairs, summary
 from reports.analysis.end_values import end_values
 from reports.drawing.picture import Picture
@@ -116,6 +116,13 @@ def test_a_board_without_a_result_says_so(results):
     assert "No finished search has an argmax cell" in texts(blocks)
     assert "The reference variant darts has no finished search" in texts(blocks)
     assert [picture.name for picture in pictures(blocks)] == ["cell-timelines", "operation-counts", "landscape"]
+
+
+def test_a_space_without_skips_is_told_nothing_of_them(results):
+    assert "skip edges" in texts(made(results))
+    others = [operation for operation in OPERATIONS if operation != SKIP]
+    without = dataclasses.replace(results, provenance={**results.provenance, "operations": others})
+    assert "skip edges" not in texts(made(without))
 
 
 def test_a_board_without_a_search_has_no_section(results):
