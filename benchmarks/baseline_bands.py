@@ -219,6 +219,8 @@ def two_length_signal(table: pd.DataFrame) -> Signal:
 def worth_of_longer_trainings(table: pd.DataFrame, runs: int) -> pd.DataFrame:
     """Return a row an entry of `HALVING` and budget: trainings of each length, and the answers' accuracies."""
     signal = two_length_signal(table)
+    (longer,) = signal.longer
+    assert longer.seconds.min() > signal.seconds.max()  # so that the price of a training tells its length
     rows = []
     for entry in HALVING:
         method = registry.baseline(entry.method)

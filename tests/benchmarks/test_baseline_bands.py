@@ -67,6 +67,17 @@ def test_longer_trainings_are_charged_and_seen(reference_data: Path, monkeypatch
     assert 0 < halving["200 epochs"] < halving["12 epochs"] < found.loc["random-search", "12 epochs"]
 
 
+def test_trainings_whose_prices_do_not_tell_their_length_are_not_counted(
+    reference_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = read_table(reference_data / TABLE)
+    signal = two_length_signal(table)
+    cheap = replace(signal, longer=(replace(signal.longer[0], seconds=signal.seconds),))
+    monkeypatch.setattr(baseline_bands, "two_length_signal", lambda table: cheap)
+    with pytest.raises(AssertionError):
+        worth_of_longer_trainings(table, 1)
+
+
 def test_made_up_trials_have_the_means_of_the_table_and_the_spread_of_the_benchmark(reference_data: Path) -> None:
     table = read_table(reference_data / TABLE)
     drawn = trial_signal(table).scores
