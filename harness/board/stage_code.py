@@ -110,5 +110,10 @@ def _files(parts: Iterable[str]) -> Iterator[tuple[str, Path]]:
         for part in inside:
             path = root / part
             for file in [path] if path.is_file() else path.rglob("*"):
-                if file.is_file() and file.parent.name != "__pycache__":
+                if file.is_file() and not _is_left_behind(file):
                     yield file.relative_to(root).as_posix(), file
+
+
+def _is_left_behind(file: Path) -> bool:
+    """Whether a file is no code: what Python compiles, and editors' locks, swap files and backups."""
+    return file.parent.name == "__pycache__" or file.name.startswith((".", "#")) or file.name.endswith("~")

@@ -58,8 +58,10 @@ def test_a_release_changes_the_versions_of_what_it_changed(board: Path, file: st
     assert code_version() != whole  # so that the stage `code` runs
 
 
-def test_what_python_leaves_behind_is_no_code(board: Path) -> None:
+def test_what_python_and_editors_leave_behind_is_no_code(board: Path) -> None:
     before = versions(), code_version()
+    for name in (".mine.py.swp", "#mine.py#", "mine.py~", ".#mine.py"):
+        Path("variants", name).write_text("half of a line")
     cache = board.parent / "installed" / "harness" / "truth" / "__pycache__"
     cache.mkdir()
     (cache / "table.pyc").write_bytes(b"compiled")
