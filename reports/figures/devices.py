@@ -7,12 +7,11 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from harness.results.folder import CostColumn, TruthColumn
 from reports.drawing import style
 from reports.figures.accuracy import stretch_axis
-from reports.figures.frontier import name_points
+from reports.figures.frontier import label_plainly, name_points
 
 GREYS = LinearSegmentedColormap.from_list("cells", ["#eceff3", "#9ca3af"])
 BINS = 70
@@ -40,7 +39,7 @@ def pareto(
     figure, axes = style.sheet(5.2, left=0.62, right=0.25, top=0.45, bottom=0.5)
     axes.grid(True)
     front = front[front[column.key] >= min(derived["truth"].min(), column.median)]
-    _cost_axis(axes, min(front[cost.key].min(), derived["cost"].min()), space[cost.key].max())
+    _stretch_costs(axes, min(front[cost.key].min(), derived["cost"].min()), space[cost.key].max())
     stretch_axis(axes.yaxis, column.best, [*derived["truth"], column.median])
     _draw_all_cells(axes, space[cost.key].to_numpy(), space[column.key].to_numpy())
     ends = [axes.get_xlim()[1], front[column.key].max()]
@@ -59,13 +58,11 @@ def pareto(
     return figure
 
 
-def _cost_axis(axes: Axes, low: float, high: float) -> None:
+def _stretch_costs(axes: Axes, low: float, high: float) -> None:
     if low > 0 and high / low > 20:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.1, high * 1.1)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        label_plainly(axes.xaxis)
     else:
         room = 0.03 * (high - low) or 0.5
         axes.set_xlim(low - room, high + room)

@@ -71,7 +71,7 @@ def _training_epochs(axes: Axes, epoch_seconds: float) -> None:
     upper = axes.secondary_xaxis(
         "top", functions=(partial(_scaled, 1 / epoch_seconds), partial(_scaled, epoch_seconds))
     )
-    _label_plainly(upper.xaxis)
+    label_plainly(upper.xaxis)
     upper.set_xlabel("the same in epochs of training the average cell on 25,000 images")
 
 
@@ -79,7 +79,7 @@ def _cost_axis(axes: Axes, low: float, high: float) -> None:
     axes.set_xscale("log")
     room = (high / low) ** 0.06
     axes.set_xlim(low / room / 1.3, high * room * 1.3)
-    _label_plainly(axes.xaxis)
+    label_plainly(axes.xaxis)
 
 
 class _Plain(LogFormatter):
@@ -91,7 +91,8 @@ class _Plain(LogFormatter):
         return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
-def _label_plainly(axis: Axis) -> None:
+def label_plainly(axis: Axis) -> None:
+    """Write plain numbers on a logarithmic axis."""
     axis.set_major_formatter(_Plain())
     axis.set_minor_formatter(_Plain())  # labels only where there is hardly a power of ten
 
