@@ -101,10 +101,9 @@ __all__ = [  # noqa: RUF022 (by topic)
     "Supernet",
     "twice_differentiable",
     "widen",
-    # Estimators of the alpha gradient, and its Hessian
     "probe",
     "Probed",
-    # Estimators of the alpha gradient
+    # Estimators of the alpha gradient, and its Hessian
     "Loss",
     "first_order",
     "unrolled",
