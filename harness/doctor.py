@@ -109,13 +109,15 @@ def _unchanged(board: Board, *parts: "Part") -> None:
 
 
 def _truth(board: Board) -> str:
-    from harness.board.runner import check_truth
+    from harness.search import registry
+    from harness.search.baseline import check_lengths
     from harness.truth.columns import TruthColumns
     from harness.truth.table import TRUTH_FILE, Truth
 
     truth = Truth.read(TRUTH_FILE)
     _unchanged(board, "truth")
-    check_truth(board.baselines)
+    for name in board.baselines:
+        check_lengths(truth, registry.baseline(name))
     lacking = TruthColumns(truth).missing
     about = truth.provenance
     return f"{about.cells:,} cells of {about.name}, from {about.file}" + (

@@ -58,7 +58,7 @@ def calibrate(board: Board) -> Rate:
     from harness.search.loop import peak_memory_bytes
 
     protocol = board.chosen
-    variant = registry.variant(board.reference)(registry.settings_of(board, board.reference), protocol)
+    variant = registry.made(board, board.reference)
     split = protocol.data.split.model_copy(update={"kind": "random", "file": None})
     data = protocol.data.model_copy(update={"limit": None, "split": split})
     search = start_search(variant, protocol.model_copy(update={"data": data}), 0, _noise(protocol))
