@@ -13,7 +13,7 @@ from harness.base.errors import UserError, quoted
 from harness.base.files import file_checksum, named_path
 from harness.settings.tables import CostSettings
 from harness.space.cell import CELL_COUNT, Cell
-from harness.truth.table_file import column_numbers, read_table, table_cells
+from harness.truth.table_reading import column_numbers, read_table, table_cells
 
 MOST_TABLES = 50
 """That a file may hold one below the other, such as one a data set; `costs.rows` chooses among them."""
@@ -28,7 +28,7 @@ def read_costs(settings: CostSettings) -> pd.DataFrame:
     path = named_path(settings.path)
     file_checksum(path)  # says what is wrong where it is no file
     wanted = list(dict.fromkeys([*settings.rows, *settings.columns]))
-    table = _chosen_rows(read_table(path, settings.cell_column, wanted, MOST_TABLES * CELL_COUNT), settings, path)
+    table = _chosen_rows(read_table(path, settings.cell_column, wanted, MOST_TABLES), settings, path)
     cells = pd.Series(table_cells(table[settings.cell_column], path), dtype="int64")
     _check_cells(cells, settings, path)
     costs = pd.DataFrame({name: _costs(table, name, settings, path) for name in settings.columns})

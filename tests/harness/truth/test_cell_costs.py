@@ -86,6 +86,14 @@ def test_rows_choose_among_tables_below_each_other() -> None:
     assert "costs.csv has no row with 'cifar-100' in the column 'data_set', but: cifar10, cifar100" in said
 
 
+@pytest.mark.parametrize("name", ["costs.csv", "costs.parquet"])
+def test_a_file_has_not_any_number_of_tables(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.truth.cell_costs.MOST_TABLES", 2)
+    written(pd.concat([table().assign(data_set=number) for number in range(3)]), name)
+    with pytest.raises(UserError, match=f"{name} has more rows than 2 rows of each of the 15,625 cells"):
+        read_costs(settings(path=name, rows={"data_set": 1}))
+
+
 def test_a_message_names_the_row_of_the_file() -> None:
     first, second = table().assign(data_set="cifar10"), table().assign(data_set="cifar100")
     chosen = {"rows": {"data_set": "cifar100"}}

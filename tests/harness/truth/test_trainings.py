@@ -16,7 +16,7 @@ from harness.cli import main
 from harness.settings.tables import AccuracyColumn, TruthSettings
 from harness.settings.validation import validate
 from harness.space.cell import ALL_CONV3, ALL_SKIP, CELL_COUNT
-from harness.truth import table_file
+from harness.truth import table_file, table_reading
 from harness.truth.columns import TruthColumns
 from harness.truth.sources import import_truth
 from harness.truth.table import TRUTH_FILE, Truth, describe_cell, write_truth
@@ -137,7 +137,7 @@ def test_trainings_that_cannot_be_are_told(tmp_path: Path, text: str, said: str)
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_a_cell_has_not_any_number_of_trainings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_file, "CELL_COUNT", 4)
+    monkeypatch.setattr(table_reading, "CELL_COUNT", 4)
     monkeypatch.setattr(table_file, "MOST_TRAININGS", 2)
     rows = {"cell": [1] * 9, "run": list(range(9)), "acc": [50.0] * 9}
     if name.endswith("csv"):
