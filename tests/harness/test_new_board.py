@@ -1,12 +1,9 @@
 import resource
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-from harness.base.source_tree import TEMPLATE
 from harness.board.stage_code import code_version, other_stages
 from harness.fleet.dvc_project import check_dvc, dvc_folder
 from harness.search import registry
@@ -21,10 +18,6 @@ FILES = {
 }
 
 
-def yaml(path: Path) -> Any:
-    return YAML(typ="safe").load(path.read_text())
-
-
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
@@ -33,56 +26,6 @@ def files(folder: Path) -> set[str]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def of_a_board(name: str, stage: dict[str, Any]) -> dict[str, Any]:
-    """A stage of the project's dvc.yaml as a board has it that lies elsewhere."""
-    if name == "sources":
-        return stage
-    if name == "code":
-        return {key: value for key, value in stage.items() if key != "deps"} | {"params": [{"sources.json": ["code"]}]}
-    code = [
-        one for one in stage["deps"] if (ROOT / one).exists() and one.split("/")[0] not in ("data", "runs", "results")
-    ]
-    if not code:
-        return stage
-    others = [one for one in stage["deps"] if one not in code]
-    return stage | {"deps": [f"data/code/pipelines.{name}.json", *others], "meta": {"code": code}}
-
-
-def test_its_stages_are_those_of_the_project() -> None:
-    stages, of_template = yaml(ROOT / "dvc.yaml")["stages"], yaml(TEMPLATE / "stages.yaml")["stages"]
-    for content in (stages, of_template):
-        for name in ("sources", "code"):
-            del content[name]["desc"]  # they do more there
-    assert of_template == {name: of_a_board(name, stage) for name, stage in stages.items()}
-
-
-def test_dvc_draws_the_same_pictures_of_it() -> None:
-    def pictures(path: Path) -> str:
-        return str(yaml(path)["plots"]).replace("pipelines/plots/", "plots/")
-
-    assert pictures(TEMPLATE / "stages.yaml") == pictures(ROOT / "dvc.yaml")
-
-
-def test_its_settings_are_those_of_the_project() -> None:
-    content, of_template = yaml(ROOT / "params.yaml"), yaml(TEMPLATE / "params.yaml")
-    for part in ("variants", "baselines"):
-        assert of_template[part].items() <= content[part].items()
-        del content[part], of_template[part]
-    assert of_template == content
-
-
-def test_it_ignores_what_the_project_ignores() -> None:
-    def about_boards(path: Path) -> set[str]:
-        return {line for line in path.read_text().splitlines() if line.startswith("/")} - {
-            "/site/",
-            "/build/",
-            "/.cache/",
-        }
-
-    assert about_boards(TEMPLATE / "gitignore") == about_boards(ROOT / ".gitignore")
-    assert (TEMPLATE / "dvcignore").read_text() == (ROOT / ".dvcignore").read_text()
 
 
 def test_a_new_board_is_whole(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
