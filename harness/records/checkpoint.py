@@ -77,7 +77,7 @@ class Checkpoints:
         with whole_file(self.folder / name) as staging:
             staging.write_bytes(content)
         for old in self._paths()[KEPT:]:
-            old.unlink()
+            old.unlink(missing_ok=True)  # a node that was given up may be at work on the same run still
         self._saved = time.monotonic()
 
     def newest(self) -> Progress | None:

@@ -7,10 +7,12 @@ behind, so that no run is at work twice. Its needs: one folder that head and nod
 
 import json
 import math
+import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from harness.base.files import STATE, read_text, whole_file
 from harness.board import runner
 from harness.fleet.engine import Ended, Resources, Task
 from harness.fleet.engines.slurm_options import JobOptions, job_options
-from harness.fleet.engines.slurm_queues import Queue, create_queue
+from harness.fleet.engines.slurm_queues import Listed, Queue, create_queue
 from harness.fleet.group import Outcome, Run
 from harness.fleet.worker import work
 from harness.settings.protocol import load_board
@@ -36,6 +38,8 @@ MOST_REQUEUES = 1_000
 """Time limits that a job may reach."""
 LOOK_SECONDS = 1.0
 """Between two looks into the folder of results."""
+CONFIGURATION = "SLURM_CONF"
+"""Where Slurm's commands find it, on clusters that have it elsewhere than in /etc."""
 RETRY_SECONDS = 60.0
 """Between two attempts to submit, when Slurm refuses: most clusters limit the jobs of a user."""
 
@@ -66,8 +70,12 @@ class _Submitted:
     job: Job[list[Outcome]]
     missed: float | None = None
     """Since when it is not in the queue any more (`time.monotonic`)."""
-    place: str | None = None
-    """Where it is at work."""
+    listed: Listed = field(default_factory=Listed)
+    """What the queue said of it last."""
+    put_back: bool = False
+    """Whether it waits again after it was at work."""
+    hopeless: float | None = None
+    """Since when it waits for what will not come (`time.monotonic`)."""
 
 
 def create(folder: Path, options: dict[str, str]) -> "SlurmEngine":
@@ -118,7 +126,7 @@ class SlurmEngine:
         """Return the tasks that ended, at the latest after `seconds`.
 
         Raises:
-            UserError: Slurm does not take a job although none of ours is in its queue.
+            UserError: Slurm does not take a job although none of ours is in its queue, or will begin none of them.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -131,7 +139,7 @@ class SlurmEngine:
 
     def running(self) -> dict[Task, str]:
         """Return the tasks at work, each with its job."""
-        return {entry.task: entry.place for entry in self._jobs.values() if entry.place is not None}
+        return {entry.task: place for entry in self._jobs.values() if (place := entry.listed.place) is not None}
 
     def close(self) -> None:
         """Cancel all jobs of this project."""
@@ -211,7 +219,7 @@ class SlurmEngine:
         executor.update_parameters(**self._options.parameters(resources, self._queue.name))
         versions = [self._version(task) for task in tasks]
         try:
-            with clean_env():  # the head may be in a job itself
+            with _outside_of_a_job():
                 jobs = executor.submit_array([Work(self._folder, task) for task in tasks])
         except FailedJobError as error:
             reason = in_one_line(error)
@@ -240,6 +248,8 @@ class SlurmEngine:
                 continue  # the schedule does not know of it yet
             if entry.job.paths.result_pickle.name in with_result:
                 ended.append(_with_result(entry))
+                if entry.put_back:  # its node was given up, but came to the end: nothing is left to do
+                    self._queue.cancel([job])
             elif entry.missed is not None and time.monotonic() - entry.missed > self._queue.patience:
                 ended.append(Ended(entry.task, cause=f"job {job} ended without a result{_last_words(entry.job)}"))
             else:
@@ -256,12 +266,29 @@ class SlurmEngine:
         listed = self._queue.listed()
         if listed is None:
             return
+        now = time.monotonic()
         for job, entry in self._jobs.items():
-            entry.place = listed.get(job)
-            if job in listed:
-                entry.missed = None
-            elif entry.missed is None:
-                entry.missed = time.monotonic()
+            before, entry.listed = entry.listed, listed.get(job, Listed())
+            entry.put_back = entry.listed.waits and (entry.put_back or before.place is not None)
+            entry.missed = None if job in listed else entry.missed or now
+            entry.hopeless = (entry.hopeless or now) if entry.listed.hopeless else None
+        self._check_hope(now)
+
+    def _check_hope(self, now: float) -> None:
+        """Check that some job runs, or may run."""
+        lost = [job for job, entry in self._jobs.items() if now - (entry.hopeless or now) > self._queue.patience]
+        if lost and len(lost) == len(self._jobs):
+            reason = self._jobs[lost[0]].listed.reason
+            raise UserError(f"Slurm does not begin job {lost[0]} as it is, and no other of this sweep: {reason}")
+
+
+@contextmanager
+def _outside_of_a_job() -> Iterator[None]:
+    """Hide what sbatch would take over from a job that the head is in; which Slurm it speaks with stays."""
+    kept = {name: os.environ[name] for name in (CONFIGURATION,) if name in os.environ}
+    with clean_env():
+        os.environ.update(kept)
+        yield
 
 
 def _with_result(entry: _Submitted) -> Ended:

@@ -14,6 +14,8 @@ OWN = ("array", "error", "job_name", "nodes", "ntasks_per_node", "open_mode", "o
 DEFAULT_TIME = "4:00:00"
 SIGNAL_SECONDS = 60
 """Before its time limit a job is told to go back into the queue. It leaves at once: its checkpoint is written."""
+LEAST_MINUTES = 2
+"""With less, Slurm, which looks at limits every half minute, may warn a job while it still starts."""
 MEMORY_MARGIN = 1.5
 """What a job asks for, times what its runs are expected to take."""
 
@@ -83,6 +85,8 @@ def _minutes(text: str) -> int:
     else:
         hours, (minutes, seconds) = 0, [*numbers, 0][:2]
     total = math.ceil((int(days or 0) * 24 + hours) * 60 + minutes + seconds / 60)
-    if total < 1:
-        raise UserError(f"time={text}: expected at least a minute")
+    if total < LEAST_MINUTES:
+        raise UserError(
+            f"time={text}: expected at least {LEAST_MINUTES} minutes, for a job is told a minute before its end"
+        )
     return total

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,31 @@ from harness.fleet.engines.slurm_options import Cluster
 PROCESSES = Path("/proc")
 ANSWER_SECONDS = 60
 """That a command of Slurm gets."""
+NEVER = (
+    *("BadConstraints", "PartitionConfig", "PartitionTimeLimit", "MaxMemPerLimit"),
+    *("AccountNotAllowed", "InvalidAccount", "InvalidQOS", "QOSNotAllowed"),
+)
+"""Slurm's words for why a job waits that will not begin as it is: many clusters take such jobs all the same."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job that waits or runs."""
+
+    place: str | None = None
+    """Where it runs; None while it waits."""
+    reason: str = ""
+    """Why it waits, in a word of Slurm's; empty if it does not."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue, and not at work."""
+        return self.reason != ""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it will not begin unless somebody changes it or the cluster."""
+        return self.reason in NEVER or "PerJob" in self.reason
 
 
 class Queue(Protocol):
@@ -37,11 +63,8 @@ class Queue(Protocol):
     def job(self, number: str) -> Job[Any]:
         """Return a job by its id."""
 
-    def listed(self) -> dict[str, str | None] | None:
-        """Return the ids of this project's jobs that wait or run, with the place of those that run.
-
-        None if nobody answers.
-        """
+    def listed(self) -> dict[str, Listed] | None:
+        """Return this project's jobs that wait or run, by their ids; None if nobody answers."""
 
     def cancel(self, jobs: Iterable[str]) -> None:
         """End jobs."""
@@ -77,12 +100,12 @@ class SlurmQueue:
         """Return a job by its id."""
         return SlurmJob(self._folder, number)
 
-    def listed(self) -> dict[str, str | None] | None:
+    def listed(self) -> dict[str, Listed] | None:
         """Return the jobs that wait or run."""
         command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--name={self.name}"]
         try:
             text = subprocess.run(
-                [*command, "--format=%i|%T|%N"],
+                [*command, "--format=%i|%T|%N|%r"],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -91,10 +114,11 @@ class SlurmQueue:
             ).stdout
         except (OSError, subprocess.SubprocessError):
             return None
-        found: dict[str, str | None] = {}
+        found: dict[str, Listed] = {}
         for line in text.splitlines():
-            number, state, nodes = line.strip().split("|")
-            found[number] = f"job {number} on {nodes}" if state == "RUNNING" else None
+            number, state, nodes, reason = line.strip().split("|", 3)
+            place = f"job {number} on {nodes}" if state == "RUNNING" else None
+            found[number] = Listed(place, reason if state == "PENDING" else "")
         return found
 
     def cancel(self, jobs: Iterable[str]) -> None:
@@ -125,9 +149,9 @@ class LocalQueue:
         """Return a job by its id."""
         return LocalJob(self._folder, number)
 
-    def listed(self) -> dict[str, str | None] | None:
+    def listed(self) -> dict[str, Listed] | None:
         """Return the jobs whose process lives."""
-        return {number: f"process {number}" for number in self._processes("submitit.local._local")}
+        return {number: Listed(f"process {number}") for number in self._processes("submitit.local._local")}
 
     def cancel(self, jobs: Iterable[str]) -> None:
         """Kill jobs: the processes that control them first, for those would see their ends."""

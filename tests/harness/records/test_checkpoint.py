@@ -125,6 +125,17 @@ def test_who_ends_a_search_between_two_epochs_loses_none(project: Path, monkeypa
     assert two_epochs().epochs == 2
 
 
+def test_another_worker_on_the_same_run_may_remove_old_ones_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Checkpoints("darts", 0, "f" * 64, tmp_path)
+    held.save(PROGRESS)
+    gone = [*held._paths(), *(held.folder / f"epoch-{number:06d}.{'0' * 64}.pt" for number in (3, 2, 0))]
+    monkeypatch.setattr(held, "_paths", lambda: gone)  # as seen a moment ago
+    held.save(PROGRESS)
+    assert held.newest() == PROGRESS
+
+
 def test_one_is_fresh_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)

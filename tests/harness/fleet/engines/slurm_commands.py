@@ -2,7 +2,7 @@
 
 Jobs are processes of this machine, arrays included, and begin at once. What they do is real, the queue is not Slurm's:
 it has no priorities and no nodes; a file `hold`, `refuse` or `silent`
-makes jobs wait, sbatch refuse them or squeue fail.
+makes jobs wait, sbatch refuse them or squeue fail; a `hold` may say why.
 """
 
 import os
@@ -70,7 +70,9 @@ def squeue(*words: str) -> None:
     wanted = next(word.partition("=")[2] for word in words if word.startswith("--name="))
     for path in sorted(STATE.glob("job-*")):
         if path.read_text().split()[0] == wanted:
-            print(f"{path.name.removeprefix('job-')}|RUNNING|node1")
+            waits = STATE / "hold"
+            told = f"PENDING||{waits.read_text()}" if waits.exists() else "RUNNING|node1|None"
+            print(f"{path.name.removeprefix('job-')}|{told}")
 
 
 def scancel(*jobs: str) -> None:
@@ -89,5 +91,7 @@ def scontrol(_: str, job: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["node"]:
         node(*sys.argv[2:])
+    elif "SLURM_CONF" not in os.environ:
+        sys.exit("error: Could not establish a configuration source")
     else:
         globals()[Path(sys.argv[0]).name](*sys.argv[1:])

@@ -66,6 +66,7 @@ def small_slurm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
     monkeypatch.setenv("SMALL_SLURM", str(state))
     monkeypatch.setenv("SLURM_JOB_ID", "7")  # the head is in a job itself
+    monkeypatch.setenv("SLURM_CONF", str(state / "slurm.conf"))  # on a cluster that has it elsewhere than in /etc
     monkeypatch.setattr(slurm_queues.SlurmQueue, "listing_seconds", 0.2)
     monkeypatch.setattr(slurm_queues.SlurmQueue, "patience", 0.5)
     monkeypatch.setattr(slurm, "LOOK_SECONDS", 0.1)
@@ -197,6 +198,36 @@ def test_jobs_that_slurm_refuses_are_offered_again_while_others_run(
     assert not list(small_slurm.glob("job-*"))
 
 
+def test_jobs_that_slurm_will_never_begin_are_told(
+    project: Path, small_slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "LOOK_SECONDS", 0.05)
+    (small_slurm / "hold").write_text("PartitionTimeLimit")
+    engine = create(project, {"gpus": "no"})
+    engine.submit(task(0))
+    sentence = "Slurm does not begin job 100 as it is, and no other of this sweep: PartitionTimeLimit"
+    with pytest.raises(UserError, match=sentence):
+        engine.wait(30)
+    (small_slurm / "hold").write_text("Priority")  # what others wait for, and this one after somebody has changed it
+    assert engine.wait(1.5) == []
+    engine.close()
+    assert not list(small_slurm.glob("job-*"))
+
+
+def test_a_job_that_was_put_back_is_cancelled_when_its_lost_node_brings_the_result(
+    project: Path, small_slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create(project, {"gpus": "no"})
+    cancelled: list[str] = []
+    monkeypatch.setattr(engine._queue, "cancel", cancelled.extend)
+    engine.submit(task(0))
+    until(lambda: engine.wait(0) == [] and engine.running())
+    (small_slurm / "hold").write_text("BeginTime")  # for squeue it waits again, and it works on
+    (ended,) = wait_for_all(engine, 1)
+    assert [outcome.status for outcome in ended.outcomes] == ["done"]
+    assert cancelled == ["100"]
+
+
 def test_a_job_that_vanishes_is_told_with_its_last_words(project: Path, small_slurm: Path) -> None:
     engine = create(project, {"gpus": "no"})
     engine.submit(task(0))
@@ -233,7 +264,7 @@ def test_jobs_that_do_something_else_are_ended_first(project: Path, small_slurm:
     ("options", "sentence"),
     [
         ({"time": "soon"}, "time=soon: expected minutes"),
-        ({"time": "0"}, "time=0: expected at least a minute"),
+        ({"time": "1"}, "time=1: expected at least 2 minutes"),
         ({"gpus": "2"}, "gpus=2: expected yes or no"),
         ({"array": "0-3"}, "array of sbatch is set by the sweep itself"),
         ({"job-name": "x"}, "job_name of sbatch is set by the sweep itself"),
@@ -246,7 +277,7 @@ def test_bad_options_are_one_sentence(options: dict[str, str], sentence: str) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "minutes"), [("90", 90), ("1:30", 2), ("2:00:00", 120), ("1-0", 1440), ("1-2:30", 1590), ("0-0:0:1", 1)]
+    ("text", "minutes"), [("90", 90), ("1:30", 2), ("2:00:00", 120), ("1-0", 1440), ("1-2:30", 1590), ("0-0:1:1", 2)]
 )
 def test_time_limits_are_read_as_sbatch_reads_them(text: str, minutes: int) -> None:
     assert job_options({"time": text}).minutes == minutes
