@@ -2,6 +2,7 @@
 # make test    the tests
 # make slow    the tests that take longest, and campaigns
 # make torture half an hour of kills, full disks and damaged files; ends with a table of what was survived
+# make clusters a Slurm and a Ray of two hosts on this machine, disturbed; installs no Slurm, but says what is missing
 # make test-latest  the tests, with the newest dependencies that pyproject.toml allows, in an environment of their own
 # make lint    style, types and which way imports go
 # make docs    the documentation as a site, in site/; a dead link fails
@@ -13,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Many small processes: more threads than that only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test test-latest slow torture lint docs
+.PHONY: run test test-latest slow torture clusters lint docs
 
 run: .venv/installed
 	@$(BIN)/dartsboard sweep
@@ -39,6 +40,10 @@ slow: .venv/installed
 
 torture: .venv/installed
 	$(BIN)/python -m tests.faults.torture --minutes 30
+
+# Slurm is Debian's (apt-get install slurm-wlm munge); two hosts need root.
+clusters: .venv/installed
+	$(BIN)/python -m benchmarks.clusters
 
 lint: .venv/installed
 	$(BIN)/ruff check .
