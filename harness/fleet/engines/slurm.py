@@ -11,8 +11,9 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,7 @@ class SlurmEngine:
         executor.update_parameters(**self._options.parameters(resources, self._queue.name))
         versions = [self._version(task) for task in tasks]
         try:
-            with _outside_of_a_job():
+            with _outside_of_a_job(), redirect_stderr(StringIO()):  # submitit would tell a refusal there too
                 jobs = executor.submit_array([Work(self._folder, task) for task in tasks])
         except FailedJobError as error:
             reason = in_one_line(error)

@@ -139,7 +139,7 @@ def test_the_work_of_a_job_can_be_done_in_this_process(project: Path) -> None:
     assert work.checkpoint().function == work
 
 
-def test_what_sbatch_is_given(project: Path, small_slurm: Path) -> None:
+def test_what_sbatch_is_given(project: Path, small_slurm: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = {"partition": "gpu", "time": "1-2:30", "account": "nas", "mail-type": "END", "exclusive": ""}
     engine = create(project, options)
     assert engine.gpus
@@ -147,6 +147,7 @@ def test_what_sbatch_is_given(project: Path, small_slurm: Path) -> None:
     engine.submit(task(0, resources=Resources(gpus=1, cores=4, memory_bytes=2 * 2**30)))
     with pytest.raises(UserError, match=r"does not take the jobs: sbatch: error: .* policy"):
         engine.wait(0)
+    assert capsys.readouterr().err == ""  # the sentence is all
     executor, folder = engine._queue.executor, project / slurm.JOBS
     assert (
         executor._make_submission_file_text("COMMAND", "")
