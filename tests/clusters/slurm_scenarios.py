@@ -78,14 +78,14 @@ class Cluster:
     # Scenarios
 
     def _sweep(self, disturb: Callable[[subprocess.Popen[str]], int]) -> Counts:
-        counts, before = Counts(), self._begun()
+        counts, before = Counts(), self._last_number()
         head = self._start_head(self.project)
         counts.disturbed = disturb(head)
         self._end(head, self.project, counts, before)
         return counts
 
     def _time_limit(self) -> Counts:
-        counts, before = Counts(), self._begun()
+        counts, before = Counts(), self._last_number()
         project = Project(self._folder / "long", seeds=1, epochs=LONG_EPOCHS)
         head = self._start_head(project, "--option", f"time={MINUTES}")
         self._end(head, project, counts, before)
@@ -94,7 +94,7 @@ class Cluster:
         return counts
 
     def _kill_head(self) -> Counts:
-        counts, before = Counts(), self._begun()
+        counts, before = Counts(), self._last_number()
         head = self._start_head(self.project)
         self._job_in_the_middle(head, self.project)
         head.kill()
@@ -128,12 +128,12 @@ class Cluster:
         options = ("--engine", "slurm", "--option", "gpus=no", *options)
         return project.start_head(*options, environment=self.slurm.environment)
 
-    def _end(self, head: subprocess.Popen[str], project: Project, counts: Counts, before: dict[str, int]) -> None:
+    def _end(self, head: subprocess.Popen[str], project: Project, counts: Counts, before: int) -> None:
         _, told = finish(head)
         if head.returncode or "Traceback" in told:
             print(told)
             counts.wrong += 1
-        begun = {job: times for job, times in self._begun().items() if job not in before}
+        begun = {job: times for job, times in self._begun().items() if _number(job) > before}
         counts.tasks = len(begun)
         counts.again = sum(begun.values()) + len(begun) - len(project.runs)
         counts.wrong += len(self.slurm.jobs("pending,running"))
@@ -156,6 +156,14 @@ class Cluster:
         """Return how often each job that Slurm remembers was begun again."""
         text = self.slurm.ask("squeue", "-h", "--array", "--states=all", "--Format=JobArrayID:32,RestartCnt:8")
         return {job: int(times) for job, times in (line.split() for line in text.splitlines())}
+
+    def _last_number(self) -> int:
+        return max(map(_number, self._begun()), default=0)
+
+
+def _number(job: str) -> int:
+    """Return the number that sbatch gave to a job, or to the array that it is in."""
+    return int(job.partition("_")[0])
 
 
 def _ledger(project: Project) -> dict[str, tuple[str, int]]:
