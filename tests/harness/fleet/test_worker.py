@@ -7,6 +7,7 @@ import pytest
 from harness.base.source_tree import TEMPLATE
 from harness.board.stage_code import code_version
 from harness.fleet import worker
+from harness.settings.protocol import load_board
 from tests.conftest import tiny_params, write_params
 
 
@@ -23,5 +24,5 @@ def test_a_worker_asks_for_what_was_made_with_its_own_release(tmp_path: Path, mo
         return []
 
     monkeypatch.setattr(worker.dvc_stages, "restore", restore)
-    worker._fetch_inputs()
+    worker._fetch_inputs(load_board())
     assert asked == [code_version()]
