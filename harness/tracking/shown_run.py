@@ -86,7 +86,7 @@ class Surroundings:
 
 def record_digest(folder: Path, around: Surroundings) -> str:
     """Return a hash of all that the mirror of a record depends on."""
-    digest = hashlib.sha256(f"layout {LAYOUT_VERSION}\n{around.truth_table}\n{around.report}\n".encode())
+    digest = hashlib.sha256(f"layout {LAYOUT_VERSION}\n{around.truth_table}\n".encode())
     digest.update(read_file(folder / "record.json"))
     for rows in (around.truth, around.final_truth):
         digest.update(rows.reset_index(drop=True).to_json(double_precision=15).encode())

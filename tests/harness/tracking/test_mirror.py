@@ -11,7 +11,6 @@ import pytest
 from harness.records.record import run_folder, write_run
 from harness.space.cell import ALL_SKIP, RESIDUAL
 from harness.tracking.metrics import legal_name
-from harness.tracking.origin import NOTE_TAG
 from harness.tracking.shown_run import COMPLETE_TAG
 from tests.harness.tracking.runs import (
     EPOCHS,
@@ -219,17 +218,6 @@ def test_truth_that_comes_later_is_added_to_the_run_and_changed_truth_replaces_i
     assert counts(synced(project, truth_rows=truth, final_truth_rows=final_truth)) == {"replaced": 1}
     reader = reader_of(project)
     assert reader.history(reader.runs["darts/seed-0"], "truth/cifar10/test") == [(1, 91.25), (2, 92.25), (3, 93.25)]
-
-
-def test_another_place_of_the_report_reaches_the_note(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_one(project, "darts", 0)
-    truth, final_truth = truth_tables()
-    known = {"truth_rows": truth, "final_truth_rows": final_truth}
-    synced(project, **known)
-    monkeypatch.setattr("harness.tracking.mirror.REPORT", Path("elsewhere.html"))
-    assert counts(synced(project, **known)) == {"continued": 1}
-    assert "elsewhere.html" in reader_of(project).runs["darts/seed-0"].data.tags[NOTE_TAG]
-    assert counts(synced(project, **known)) == {"skipped": 1}
 
 
 def client_and_experiment(project: Path) -> tuple[Any, str]:
