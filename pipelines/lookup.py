@@ -1,8 +1,6 @@
 """DVC stage `lookup`: the true accuracy of every cell that the runs found, into results/."""
 
-from harness.board.finished import discard_taken
 from harness.board.lookup import look_up
-from harness.records.run_folders import RUNS
 from harness.results.columns import RESULTS
 from harness.settings.protocol import load_board
 from harness.truth.table import Truth
@@ -13,7 +11,6 @@ from pipelines import stage
 def main() -> None:
     """Join the records of the board with the truth."""
     look_up(load_board(), Truth.read(), RESULTS)
-    discard_taken(RUNS)  # DVC has them by now
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from harness.base.processes import usable_cores
+from harness.board.finished import discard_taken
+from harness.records.run_folders import RUNS
 from harness.results.columns import RESULTS
 from harness.settings.protocol import load_board
 from harness.tracking.tracked import read_tracked
@@ -18,6 +20,7 @@ def main() -> None:
     cores = usable_cores()
     processes = cores if cores > 1 else 0
     print(build_report(RESULTS, load_board(), GENERATED, read_tracked(), THEORY, processes))
+    discard_taken(RUNS)  # DVC has them by now
 
 
 if __name__ == "__main__":

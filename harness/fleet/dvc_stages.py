@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import UserError
 from harness.base.files import whole_file
+from harness.board.protocol_file import write_protocol
 from harness.board.sources import write_sources
 from harness.fleet.dvc_project import LOCK_FILE, STAGES_FILE, check_stages_file, dvc_folder, dvc_project
 from harness.settings.protocol import load_board
@@ -20,7 +21,7 @@ from harness.settings.protocol import load_board
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-FIRST = ("code", "data", "truth")
+FIRST = ("code", "protocol", "data", "truth")
 """Stages that every run waits for."""
 
 
@@ -90,8 +91,11 @@ def record(*names: str) -> None:
         UserError: it does not take them in.
     """
     with dvc_project() as repo:
+        # Inputs of others, which must be those that were used.
         if _stages(repo, {"sources"}):
-            write_sources(load_board())  # an input of others
+            write_sources(load_board())
+        if _stages(repo, {"protocol"}):
+            write_protocol(load_board())
         _record(_stages(repo, set(names)))
 
 

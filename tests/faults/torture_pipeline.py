@@ -18,8 +18,21 @@ from tests.conftest import copy_project, tiny_params, write_params
 from tests.faults.searching import assert_same, result
 
 STAGES = (
-    *("code", "data", "truth", "search@darts-0", "baseline@random-search-0", "lookup", "theory", "report", "track"),
+    *(
+        "code",
+        "protocol",
+        "data",
+        "truth",
+        "search@darts-0",
+        "baseline@random-search-0",
+        "lookup",
+        "theory",
+        "report",
+        "track",
+    ),
 )
+FILES = {"code": "code", "protocol": "protocol.json", "data": "images", "truth": "truth.parquet"}
+"""What these stages make, in data/."""
 RUNS = ("search", "baseline")
 STAGES_OF_RUNS = [stage for stage in STAGES if stage.startswith(RUNS)]
 LONGEST_REPRO = 20.0
@@ -145,7 +158,7 @@ class Pipeline:
                 case "track":
                     return sorted(json.loads(Path(".dartsboard/tracked.json").read_text())["runs"])
                 case name:
-                    return _bytes(Path("data") / {"code": "code", "data": "images", "truth": "truth.parquet"}[name])
+                    return _bytes(Path("data") / FILES[name])
 
     def _points(self) -> Points:
         query = (

@@ -32,17 +32,15 @@ STAND_INS = """\
 
 def prepare_sweep(folder: Path, params: dict[str, Any]) -> None:
     """Make a project in a folder whose data, code and truth are up to date and that has no run."""
-    protocol = params["protocols"][params["protocol"]]
-    shutil.copytree(_prepared(json.dumps([protocol["data"], params["truth"]])), folder, dirs_exist_ok=True)
+    depends_on = {key: params[key] for key in ("protocol", "protocols", "truth")}
+    shutil.copytree(_prepared(json.dumps(depends_on)), folder, dirs_exist_ok=True)
     write_params(folder, params)
 
 
 @cache
 def _prepared(depends_on: str) -> Path:
-    """Return a project with tiny settings, made once; it depends on the settings of data and truth alone."""
-    data, truth = json.loads(depends_on)
-    params = tiny_params(truth=truth)
-    params["protocols"]["tiny"]["data"] = data
+    """Return a project with tiny settings, made once; it depends on those of protocol and truth alone."""
+    params = tiny_params(**json.loads(depends_on))
     kept = TemporaryDirectory()
     atexit.register(kept.cleanup)
     folder = Path(kept.name)
@@ -61,7 +59,8 @@ def make_sweep(folder: Path, params: dict[str, Any]) -> None:
     board = load_board()
     write_cached(IMAGES, decode(board.chosen.data))
     import_truth(board.truth)
-    subprocess.run([sys.executable, "-m", "pipelines.code"], check=True)
+    for stage in ("code", "protocol"):
+        subprocess.run([sys.executable, "-m", f"pipelines.{stage}"], check=True)
     dvc_stages.commit(*dvc_stages.FIRST)
 
 

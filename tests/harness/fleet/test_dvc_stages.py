@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UserError
+from harness.board.runner import run_method
 from harness.fleet import dvc_stages
 from harness.fleet.dvc_project import check_dvc, dvc_folder
+from harness.settings.protocol import load_board
+from tests.conftest import tiny_params, write_params
+from tests.harness.fleet.sweeping import dvc, prepare_sweep
 
 STAGES = """\
 stages:
@@ -155,3 +159,20 @@ def test_what_was_made_elsewhere_is_told_from_what_is_to_be_made(finished: Path)
     assert dvc_stages.look().elsewhere == ["one", "two"]
     Path("zero.txt").write_text("changed")
     assert dvc_stages.look().elsewhere == ["two"]
+
+
+def test_what_is_recorded_is_recorded_with_the_protocol_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    prepare_sweep(tmp_path, tiny_params(seeds=[0]))
+    changed = tiny_params(seeds=[0])
+    changed["protocols"]["tiny"]["weights"]["lr"] = 0.3
+    write_params(tmp_path, changed)
+    run_method(load_board(), "darts", 0)
+    dvc_stages.commit("search@darts-0")
+    assert "protocol" in dvc_stages.stale()
+    dvc("repro", "protocol")
+    assert "search@darts-0" not in dvc_stages.stale()
+    write_params(tmp_path, tiny_params(seeds=[0]))
+    dvc("repro", "protocol")
+    assert "search@darts-0" in dvc_stages.stale()

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.base.errors import UserError
+from harness.board.protocol_file import write_protocol
 from harness.board.runner import is_running, run_lock, run_search
 from harness.cli import main
 from harness.fleet import forks, group
@@ -235,7 +236,8 @@ def test_dvc_takes_over_what_a_group_made(tmp_path: Path, monkeypatch: pytest.Mo
 
     write_cached(IMAGES, decode(load_board().chosen.data))
     write_code_versions.__wrapped__()  # as the stage does, in this process
-    dvc("commit", "--force", "code", "data")
+    write_protocol(load_board())
+    dvc("commit", "--force", "code", "protocol", "data")
     result = CliRunner().invoke(main, ["search", "darts", "--seeds", "0"])
     assert result.exit_code == 0, result.output
     assert "Stage 'search@darts-0' didn't change" in dvc("repro", "--dry", "search@darts-0")

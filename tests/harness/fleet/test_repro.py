@@ -87,7 +87,7 @@ def test_only_what_waits_nowhere_is_made(folder: Path) -> None:
         shutil.rmtree(".dvc/cache/runs")
         dvc("repro", "--single-item", "search@darts-0", "search@darts-1")
         assert made() == expected
-        finished.discard_taken(Path("runs"))  # as the stage `lookup` does
+        finished.discard_taken(Path("runs"))  # as the stage `report` does
     assert_same(result("darts", 0), before)
     dvc("repro", "--single-item", "--force", "search@darts-1")
     assert made() == ["darts seed 1"]
