@@ -366,7 +366,7 @@ def ui(host: str, port: int) -> None:
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def prune(dry_run: bool) -> None:
-    """Remove runs that params.yaml no longer names, and checkpoints that no run can resume from."""
+    """Remove runs that params.yaml no longer names, and what no run can resume from or take."""
     from harness.board.status import remove, unwanted
     from harness.settings.protocol import load_board
 

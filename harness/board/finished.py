@@ -6,6 +6,7 @@ links, so that waiting takes no space.
 
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -103,6 +104,18 @@ def discard_taken(runs: Path) -> None:
         with suppress(OSError):
             if taken.read_bytes() == record.read_bytes():
                 discard(record.parts[len(FINISHED.parts)])
+
+
+def forgotten(board: Board) -> list[Path]:
+    """Return the folders of runs that wait for no stage of the board, such as those of other settings.
+
+    Raises:
+        UserError: there are waiting runs, and what they belong to cannot be told.
+    """
+    held = [path for path in sorted(FINISHED.glob("*")) if re.fullmatch(r"[0-9a-f]{64}", path.name)]
+    held = [path for path in held if path.is_dir() and not path.is_symlink()]
+    wanted = {request(board, name, seed) for name, seed in board.runs} if held else set()
+    return [path for path in held if path.name not in wanted]
 
 
 def _place(key: str, run: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from harness.base.errors import UserError
+from harness.board import finished
 from harness.board.runner import fingerprint, is_running
 from harness.records.checkpoint import Checkpoints, unfinished
 from harness.records.in_progress import InProgress
@@ -85,18 +86,22 @@ def searches_in_progress() -> list[InProgress]:
 
 
 def unwanted(board: Board) -> list[Path]:
-    """Return the run folders that the board does not name, and checkpoints that no run of it can resume from.
+    """Return the run folders that the board does not name, and what no run of it can resume from or take.
 
     Raises:
-        UserError: there are checkpoints, and what they belong to cannot be told without data.
+        UserError: there are checkpoints or waiting runs, and what they belong to cannot be told without data.
     """
     wanted = {run_folder(name, seed) for name, seed in board.runs}
     folders = [path for path in sorted(RUNS.glob("*/seed-*")) if path not in wanted and _is_a_run(path)]
-    return folders + [
-        checkpoints.folder
-        for checkpoints in unfinished()
-        if not is_running(checkpoints.variant, checkpoints.seed) and not _may_resume(board, checkpoints)
-    ]
+    return (
+        folders
+        + [
+            checkpoints.folder
+            for checkpoints in unfinished()
+            if not is_running(checkpoints.variant, checkpoints.seed) and not _may_resume(board, checkpoints)
+        ]
+        + finished.forgotten(board)
+    )
 
 
 def _may_resume(board: Board, checkpoints: Checkpoints) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from harness.base.errors import UserError
 from harness.board import finished
 from harness.board.runner import run_method
+from harness.board.status import remove, unwanted
 from harness.records.record import RUNS, read_whole_run, run_folder
 from harness.settings.protocol import load_board
 from tests.conftest import tiny_params, write_params
@@ -104,3 +105,16 @@ def test_a_failed_run_is_taken_only_where_that_is_asked_for(noted: Path) -> None
     (place / "checksums.json").write_text(json.dumps(sums))
     assert finished.take(key, folder, failed=False) is None
     assert finished.take(key, folder, failed=True) == "failed"
+
+
+def test_what_waits_for_no_run_of_the_board_is_unwanted(noted: Path) -> None:
+    (finished.CODE / "darts-2nd.json").write_text('{"code": "1"}')
+    assert unwanted(load_board()) == []
+    key = request()
+    run_method(load_board(), "darts", 0, root=finished.root_of(key))
+    (finished.FINISHED / "something else").mkdir()
+    assert unwanted(load_board()) == []
+    (finished.CODE / "darts.json").write_text('{"code": "2"}')
+    assert unwanted(load_board()) == [finished.root_of(key)]
+    remove(unwanted(load_board()))
+    assert unwanted(load_board()) == []
