@@ -16,7 +16,10 @@ IMAGE_SETS = {
 """Training images, test images, classes and channels of the data sets as published."""
 
 FREE_SETTINGS = ("order", "weights", "alpha", "derivation", "device", "data.path", "data.download", "data.split")
-"""What the cost of an epoch does not depend on."""
+"""What the cost of a step does not depend on."""
+
+WEIGHTS_TRAIN_ON = {"random": "a half", "halves": "a half", "same": "all", "test-file": "all"}
+"""How many of the training images make the steps of an epoch, by `split.kind`; a `file` says it itself."""
 
 
 def cost_settings(protocol: dict[str, Any]) -> dict[str, Any]:
@@ -31,8 +34,13 @@ def cost_settings(protocol: dict[str, Any]) -> dict[str, Any]:
 
 def same_cost(recorded: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether searches under two protocols cost the same. A setting that only one of them has is no difference."""
-    one, other = cost_settings(recorded), cost_settings(wanted)
+    one, other = (cost_settings(protocol) | _steps_of(protocol) for protocol in (recorded, wanted))
     return all(one[path] == other[path] for path in one.keys() & other.keys())
+
+
+def _steps_of(protocol: dict[str, Any]) -> dict[str, str]:
+    split = protocol.get("data", {}).get("split")
+    return {"data.split": WEIGHTS_TRAIN_ON.get(split["kind"]) or str(split["file"])} if split else {}
 
 
 def steps_per_epoch(protocol: Protocol) -> int | None:

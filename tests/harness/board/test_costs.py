@@ -175,6 +175,21 @@ def test_a_setting_that_only_one_record_has_is_no_difference() -> None:
     assert not same_cost({**older, "network": {**older["network"], "channels": 5}}, TINY_PROTOCOL)
 
 
+@pytest.mark.parametrize(
+    ("split", "same"),
+    [
+        ({"kind": "halves"}, True),
+        ({"kind": "same"}, False),
+        ({"kind": "test-file", "file": "test.json"}, False),
+        ({"kind": "file", "file": "split.json"}, False),
+    ],
+)
+def test_a_split_that_gives_the_weights_more_images_costs_more(split: dict[str, str], same: bool) -> None:
+    wanted = {**TINY_PROTOCOL, "data": {**TINY_PROTOCOL["data"], "split": split}}
+    assert same_cost(TINY_PROTOCOL, wanted) is same
+    assert same_cost(wanted, wanted)
+
+
 def test_the_makespan_takes_the_longest_first() -> None:
     assert makespan([], 3) == 0
     assert makespan([2, 1], 10**30) == 2
