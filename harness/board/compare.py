@@ -100,8 +100,8 @@ def compare(first: str, second: str, results: Path = RESULTS) -> list[Comparison
     """Compare two methods of the board, a comparison per truth column; the one that reports rank by comes first.
 
     Raises:
-        UserError: a name is not on the board or has no finished run, both are the same, or the results are missing
-            or damaged.
+        UserError: a name is not on the board or has no finished run, both are the same, the cells of one have no
+            truth, or the results are missing or damaged.
     """
     if first == second:
         raise UserError(f"{quoted(first)} is named twice: expected two different variants or baselines")
@@ -116,8 +116,14 @@ def compare(first: str, second: str, results: Path = RESULTS) -> list[Comparison
             counts = runs.loc[runs["variant"] == name, "status"].value_counts()
             others = ", ".join(f"{count} {status}" for status, count in counts.items())
             raise UserError(f"{quoted(name)} has no finished run to compare: {others}")
-    found = [_compare_column(finished, first, second, key, labels[key]) for key in sorted(labels, key=rank)]
-    return [comparison for comparison in found if comparison is not None]
+    columns = [_compare_column(finished, first, second, key, labels[key]) for key in sorted(labels, key=rank)]
+    found = [comparison for comparison in columns if comparison is not None]
+    if not found:
+        raise UserError(
+            f"{quoted(first)} and {quoted(second)} have no truth column in common: the table of true accuracies lacks "
+            "the cells that they found"
+        )
+    return found
 
 
 def _read(results: Path) -> tuple[pd.DataFrame, dict[str, str]]:

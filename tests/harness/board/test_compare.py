@@ -138,6 +138,12 @@ def test_a_column_that_one_side_lacks_is_left_out(tmp_path):
     assert [comparison.key for comparison in compare("a", "b", folder)] == [TEST]
 
 
+def test_methods_whose_cells_have_no_truth_are_told_in_a_sentence(tmp_path):
+    folder = write_results(tmp_path, {"a": HIGH, "b": [math.nan] * 8})
+    with pytest.raises(UserError, match="'a' and 'b' have no truth column in common"):
+        compare("a", "b", folder)
+
+
 def test_stopped_runs_are_results_and_diverged_ones_are_not(tmp_path):
     assert compare("a", "b", write_results(tmp_path / "x", {"a": HIGH, "b": HIGH}, status="stopped"))
     with pytest.raises(UserError, match="'a' has no finished run to compare: 8 diverged"):
