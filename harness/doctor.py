@@ -38,6 +38,7 @@ def examine() -> list[Finding]:
         "params.yaml": _params,
         "images": _images,
         "truth": _truth,
+        **({} if board.costs is None else {"costs": _costs}),
         "pipeline": _pipeline,
         "MLflow": _tracking,
     }
@@ -123,6 +124,15 @@ def _truth(board: Board) -> str:
     return f"{about.cells:,} cells of {about.name}, from {about.file}" + (
         f"; it lacks {', '.join(lacking)}" if lacking else ""
     )
+
+
+def _costs(board: Board) -> str:
+    from harness.truth.cell_costs import read_costs
+
+    assert board.costs is not None  # only then it is asked
+    held = read_costs(board.costs)
+    _unchanged(board, "costs")
+    return f"{', '.join(column.label for column in board.costs.columns.values())} of {len(held):,} cells"
 
 
 def _pipeline(board: Board) -> str:

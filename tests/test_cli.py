@@ -15,9 +15,11 @@ import click
 import pandas as pd
 import pytest
 
+from harness.board.sources import write_sources
 from harness.cli import main
 from harness.images.decoded import IMAGES
 from harness.records.record import read_record
+from harness.settings.protocol import load_board
 from harness.space.cell import RESIDUAL, Shape
 from harness.tracking.tracked import read_tracked
 from harness.truth.table import TRUTH_FILE
@@ -337,6 +339,16 @@ class TestOtherCommands:
         assert "`dvc repro truth`" in findings["truth"]["detail"]
         assert not findings["pipeline"]["works"]
         assert "dvc init" in findings["pipeline"]["detail"]
+
+    def test_doctor_reads_the_table_of_costs_before_searches_that_need_hours_do(self, project: Path) -> None:
+        assert "costs" not in {finding["subject"] for finding in json.loads(dartsboard("doctor", "--json").stdout)}
+        columns = {"latency": {"label": "latency on a phone", "unit": "ms"}}
+        set_in_params("costs", {"path": "costs.csv", "cell_column": "cell", "columns": columns})
+        result = dartsboard("doctor")
+        assert "MISSING  costs            costs.csv is missing, expected a file" in result.stdout
+        Path("costs.csv").write_text("cell,latency\n" + "".join(f"{cell},1.5\n" for cell in range(15_625)))
+        write_sources(load_board())
+        assert "ok       costs            latency on a phone of 15,625 cells" in dartsboard("doctor").stdout
 
     def test_doctor_survives_a_broken_params_file(self, project: Path) -> None:
         Path("params.yaml").write_text("a: [1")
