@@ -84,6 +84,40 @@ def test_a_folder_of_another_version_is_one_sentence(results: Path, version: obj
     assert "run the look-up stage again" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("provenance.json", {"operations": None}),
+        ("provenance.json", {"operations": ["none", "conv_7x7"]}),
+        ("truth.json", {"missing_columns": 5}),
+        ("truth.json", {"missing_columns": None}),
+    ],
+)
+def test_a_damaged_description_is_one_sentence(results: Path, name: str, changes: dict[str, Any]) -> None:
+    path = results / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UserError, match=f"{name} is damaged: {next(iter(changes))}, expected"):
+        load_results(results)
+
+
+@pytest.mark.parametrize("changes", [{"epochs": "many"}, {"best_cell": "the best"}, {"epochs": [1]}])
+def test_a_damaged_truth_column_is_one_sentence(results: Path, changes: dict[str, Any]) -> None:
+    path = results / "truth.json"
+    content = json.loads(path.read_text())
+    key = next(iter(content["columns"]))
+    content["columns"][key] |= changes
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"truth\.json: columns\.{key} is incomplete"):
+        load_results(results)
+
+
+def test_seeds_are_numbers(results: Path) -> None:
+    runs = pd.read_parquet(results / "runs.parquet")
+    runs.assign(seed="one").to_parquet(results / "runs.parquet")
+    with pytest.raises(UserError, match=r"runs\.parquet holds text where numbers belong"):
+        load_results(results)
+
+
 def test_a_damaged_or_missing_table_is_one_sentence(results: Path) -> None:
     content = (results / "alpha.parquet").read_bytes()
     (results / "alpha.parquet").write_bytes(content[: len(content) // 2])

@@ -12,7 +12,7 @@ from harness.base.parquet import read_parquet
 from harness.base.versions import check_version
 from harness.records.record import EPOCH_COLUMNS, FINISHED
 from harness.results.columns import CELL_MEASURES, READABLE_VERSIONS, RESULTS
-from harness.space.cell import OPERATIONS
+from harness.space.cell import OPERATIONS, Cell
 from harness.truth.columns import NOISE_FLOOR, SPREADS, rank, spread_key
 
 RUN_TEXTS = (
@@ -155,8 +155,15 @@ def load_results(folder: Path | str = RESULTS) -> Results:
     provenance = _read_json(folder / "provenance.json", required=())
     # Folders of before the key are of the first version.
     check_version(folder, provenance.get("schema_version", 1), READABLE_VERSIONS, again="run the look-up stage again")
+    operations = provenance.get("operations", list(OPERATIONS))
+    if not isinstance(operations, list) or not all(operation in OPERATIONS for operation in operations):
+        known = ", ".join(OPERATIONS)
+        raise UserError(f"{folder / 'provenance.json'} is damaged: operations, expected some of {known}")
     if type(truth["cells"]) is not int or not isinstance(truth["columns"], dict):
         raise UserError(f"{folder / 'truth.json'} is damaged: expected a number of cells, and columns by name")
+    missing_columns = truth.get("missing_columns", [])
+    if not isinstance(missing_columns, list) or not all(isinstance(label, str) for label in missing_columns):
+        raise UserError(f"{folder / 'truth.json'} is damaged: missing_columns, expected a list of labels")
     columns = tuple(_truth_column(folder, key, content) for key, content in truth["columns"].items())
     if not columns:
         raise UserError(f"{folder / 'truth.json'} has no truth column, expected at least one under 'columns'")
@@ -185,7 +192,7 @@ def load_results(folder: Path | str = RESULTS) -> Results:
         columns=columns,
         cell_count=truth["cells"],
         truth_source={key: truth.get(key) for key in ("source", "table", "told_by", "file", "sha256", "cells")},
-        missing_columns=tuple(truth.get("missing_columns", ())),
+        missing_columns=tuple(missing_columns),
         provenance=provenance,
         costs=costs,
     )
@@ -193,18 +200,19 @@ def load_results(folder: Path | str = RESULTS) -> Results:
 
 def _truth_column(folder: Path, key: str, content: dict[str, Any]) -> TruthColumn:
     try:
+        epochs = content["epochs"]
         return TruthColumn(
             key=key,
             label=str(content["label"]),
-            epochs=content["epochs"],
+            epochs=None if epochs is None else int(epochs),
             mean=float(content["mean"]),
             sd=float(content["sd"]),
             median=float(content["median"]),
             best=float(content["best"]),
-            best_cell=str(content["best_cell"]),
+            best_cell=str(Cell.from_string(str(content["best_cell"]))),
             quantiles=tuple(float(value) for value in content.get("quantiles") or ()),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, UserError) as error:
         raise UserError(f"{folder / 'truth.json'}: columns.{key} is incomplete: {error}") from None
 
 
@@ -229,9 +237,9 @@ def _read_table(path: Path, texts: tuple[str, ...], numbers: tuple[str, ...]) ->
     # A board without a search has an empty table of alphas, which may lack its columns.
     if missing and not table.empty:
         raise UserError(f"{path} lacks the column {missing[0]!r}")
-    table = table.reindex(columns=[*table.columns, *missing])
     try:
+        table = table.reindex(columns=[*table.columns, *missing])
         # A column without any value has no type of its own in a file.
-        return table.astype({column: float for column in numbers if column != "seed"})
+        return table.astype({column: int if column == "seed" and len(table) else float for column in numbers})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} holds text where numbers belong: {error}") from None
