@@ -1,6 +1,7 @@
 """params.yaml as the user wrote it."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,9 @@ def _write(path: Path, lines: Lines, expected: Any) -> None:
         understood = False
     if not understood:
         raise UserError(f"{path} is laid out in an unusual way: edit it by hand, one top-level key a line")
-    with whole_file(path) as staging:
+    with whole_file(path.resolve() if path.is_symlink() else path) as staging:  # a link stays one
         staging.write_bytes("".join(lines).encode())
+        shutil.copymode(path, staging)
 
 
 def _equal(one: Any, other: Any, met: set[tuple[int, int]]) -> bool:

@@ -138,3 +138,14 @@ def test_lines_of_one_file_that_end_in_two_ways_keep_them(tmp_path: Path) -> Non
     path.write_bytes(b"truth: {a: 1}\r\nseeds: [0]\nvariants:\r\n  darts: {}\n\n# the end\n")
     add_variant("mine", {}, path)
     assert path.read_bytes() == (b"truth: {a: 1}\r\nseeds: [0]\nvariants:\r\n  darts: {}\n  mine: {}\r\n\n# the end\n")
+
+
+def test_a_link_stays_one_and_the_file_may_be_read_and_written_by_whom_it_was(tmp_path: Path) -> None:
+    own, link = tmp_path / "own.yaml", tmp_path / "params.yaml"
+    own.write_text("seeds: [0]\n")
+    own.chmod(0o660)
+    link.symlink_to(own.name)
+    set_params({"seeds": [1]}, link)
+    assert link.is_symlink()
+    assert own.read_text() == "seeds:\n- 1\n"
+    assert own.stat().st_mode & 0o777 == 0o660
