@@ -32,7 +32,7 @@ class RegularizedEvolution(Baseline):
     class Settings(Baseline.Settings):
         """Settings of the population."""
 
-        population: int = Field(default=10, ge=1)
+        population: int = Field(default=10, ge=1, le=1_000_000)
         """Cells alive; the first ones are drawn uniformly."""
         tournament: int = Field(default=3, ge=1, le=10_000)
         """Cells drawn with replacement, so that they may be more than the population; the best becomes the parent."""

@@ -56,3 +56,8 @@ def test_the_tournament_draws_with_replacement(tournament: int) -> None:
     tested.observe(ALL_CONV3, 2.0)
     worse = sum(differences(tested.propose(), ALL_SKIP) == 1 for _ in range(2000)) / 2000
     assert worse == pytest.approx(0.5**tournament, abs=0.04)
+
+
+def test_a_population_that_no_queue_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="population"):
+        RegularizedEvolution.Settings(population=2**63)
