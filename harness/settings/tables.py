@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, StrictBool, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
 from harness.base.errors import did_you_mean, quoted
 from harness.settings.validation import PARAMS_FILE, Settings, read_yaml, validate
@@ -95,6 +95,13 @@ class CostColumnSettings(Settings):
     unit: str = Field(min_length=1, max_length=20)
     unknown: float | None = None
     """The number that stands for `not measured`; an empty field always does."""
+
+    @field_validator("label", "unit")
+    @classmethod
+    def _can_be_read(cls, text: str) -> str:
+        if not text.strip() or not text.isprintable():
+            raise ValueError("expected letters in one line")
+        return text
 
 
 class CostSettings(Settings):

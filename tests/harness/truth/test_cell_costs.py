@@ -129,6 +129,10 @@ def test_mistakes_in_the_settings_are_one_sentence() -> None:
         settings(cell_column="energy")
     with pytest.raises(UserError, match=r"columns\.energy\.units"):
         settings(columns={"energy": {"label": "energy", "units": "mJ"}})
+    for text in (" ", "two\nlines", "\x1b[31m"):
+        for key in ("label", "unit"):
+            with pytest.raises(UserError, match=rf"columns\.latency\.{key}: expected letters in one line"):
+                settings(columns={"latency": {**LATENCY, key: text}})
 
 
 def test_labels_tell_costs_apart() -> None:
