@@ -93,7 +93,9 @@ def _is_remark(line: str) -> bool:
 
 def _dump(content: dict[str, Any], innermost_in_a_line: bool = False) -> Lines:
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None if innermost_in_a_line else False
+    # What holds no mapping is innermost itself, and `{protocol: darts}` is no line of params.yaml.
+    nested = any(isinstance(value, dict | list) for value in content.values())
+    yaml.default_flow_style = None if innermost_in_a_line and nested else False
     yaml.sort_base_mapping_type_on_output = False
     yaml.width = 4096
     buffer = io.StringIO()

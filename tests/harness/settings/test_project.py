@@ -149,3 +149,15 @@ def test_a_link_stays_one_and_the_file_may_be_read_and_written_by_whom_it_was(tm
     assert link.is_symlink()
     assert own.read_text() == "seeds:\n- 1\n"
     assert own.stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.parametrize("in_a_line", [True, False])
+@pytest.mark.parametrize(
+    ("value", "written_as"), [("darts", "darts"), (None, "null"), (3, "3"), ("1", "'1'"), ({}, "{}")]
+)
+def test_a_key_without_a_mapping_keeps_a_line_of_its_own(
+    tmp_path: Path, value: object, written_as: str, in_a_line: bool
+) -> None:
+    path = written(tmp_path, "protocol: drnas\nseeds: [0]\n")
+    set_params({"protocol": value}, path, innermost_in_a_line=in_a_line)
+    assert path.read_text() == f"protocol: {written_as}\nseeds: [0]\n"
