@@ -162,12 +162,14 @@ def variants(as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def use(file: Path) -> None:
     """Let params.yaml say what FILE says, such as boards/all-methods.yaml; its other keys stay as they are."""
+    from harness.base.files import check_name
     from harness.search import registry
     from harness.settings import project
     from harness.settings.protocol import Board
     from harness.settings.validation import PARAMS_FILE, read_yaml, validate
 
     present = read_yaml(PARAMS_FILE)
+    check_name(file)
     if not file.exists():
         raise UserError(
             f"{file} is missing, expected a file with keys of {PARAMS_FILE}, such as boards/all-methods.yaml"

@@ -102,6 +102,23 @@ class TestUse:
         assert result.stderr.count("\n") == 1
         assert Path("params.yaml").read_bytes() == before
 
+    def test_a_file_may_name_a_single_word(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+        Path("other.yaml").write_text("protocol: small-cifar\ncosts: null\n")
+        result = CliRunner().invoke(main, ["use", "other.yaml"])
+        assert result.exit_code == 0, result.output
+        assert load_board(tmp_path / "params.yaml").protocol == "small-cifar"
+
+    def test_a_name_that_no_file_can_have_is_one_sentence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_params(tmp_path, tiny_params())
+        result = CliRunner().invoke(main, ["use", "x" * 300])
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+        assert "is no name of a file: File name too long" in result.stderr
+
     def test_outside_a_project_it_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         result = CliRunner().invoke(main, ["use", str(ALL_METHODS)])

@@ -159,11 +159,32 @@ def read_file(path: Path) -> bytes:
 
 
 def named_path(text: str) -> Path:
-    """Return the path that a setting or an argument names; `~` stands for the user's folder, as in a shell."""
+    """Return the path that a setting or an argument names; `~` stands for the user's folder, as in a shell.
+
+    Raises:
+        UserError: see `check_name`.
+    """
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError:  # a user that is unknown: then it is a name like others
-        return Path(text)
+        path = Path(text)
+    check_name(path)
+    return path
+
+
+def check_name(path: Path) -> None:
+    """Check that a file of this machine can have a name; to ask for another whether it is there is an error.
+
+    Raises:
+        UserError: it is longer than names may be.
+    """
+    try:
+        path.lstat()
+    except ValueError:  # told where it is opened
+        return
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{in_one_line(path)} is no name of a file: {_reason(error)}") from None
 
 
 def read_text(path: Path) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from harness.base.errors import UserError
 from harness.images.decoded import decode
 from harness.images.sources import IMAGENET16_TEST_FILE, IMAGENET16_TRAIN_FILES, read_source
 from tests.harness.images.image_sources import RANDOM, data_settings, fails
@@ -285,3 +286,9 @@ def test_torchvision_loads_and_leaves_torch_as_it_was():
         "assert torchvision.datasets.CIFAR10.base_folder == 'cifar-10-batches-py'"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["folder", "cifar10"])
+def test_a_path_longer_than_names_may_be_is_one_sentence(name):
+    with pytest.raises(UserError, match="is no name of a file: File name too long"):
+        read_source(data_settings(name, "x" * 300))
