@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_float_dtype
 
 from harness.base.errors import UserError, quoted
 from harness.base.files import file_checksum, named_path
@@ -28,7 +29,8 @@ def read_costs(settings: CostSettings) -> pd.DataFrame:
     path = named_path(settings.path)
     file_checksum(path)  # says what is wrong where it is no file
     wanted = list(dict.fromkeys([*settings.rows, *settings.columns]))
-    table = _chosen_rows(read_table(path, settings.cell_column, wanted, MOST_TABLES), settings, path)
+    table = read_table(path, settings.cell_column, wanted, MOST_TABLES, texts=settings.rows.keys())
+    table = _chosen_rows(table, settings, path)
     cells = pd.Series(table_cells(table[settings.cell_column], path), dtype="int64")
     _check_cells(cells, settings, path)
     costs = pd.DataFrame({name: _costs(table, name, settings, path) for name in settings.columns})
@@ -61,12 +63,19 @@ def costs_of(settings: CostSettings, cell: Cell) -> dict[str, dict[str, Any]]:
 def _chosen_rows(table: pd.DataFrame, settings: CostSettings, path: Path) -> pd.DataFrame:
     """Return the rows that `costs.rows` chooses; the index stays that of the file, for messages that name a row."""
     for name, value in settings.rows.items():
-        held = table[name].astype(str)
+        held = _texts(table[name])
         if not (held == str(value)).any():
-            values = ", ".join(held.unique()[:10])
+            values = ", ".join(text or "nothing" for text in held.unique()[:10])
             raise UserError(f"{path} has no row with {quoted(value)} in the column {quoted(name)}, but: {values}")
         table = table[(held == str(value)).to_numpy()]
     return table
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Return what fields hold as text without the spaces around it; an empty field is an empty one."""
+    if is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")  # whole numbers, which a gap among them made others
+    return values.astype(object).where(values.notna(), "").map(str).str.strip()
 
 
 def _check_cells(cells: pd.Series, settings: CostSettings, path: Path) -> None:

@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -23,8 +23,17 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 """What other programs put between the fields of a CSV, with their names."""
 
 
-def read_table(path: Path, cell_column: str, columns: Iterable[str], most: int = 1, rows: str = "rows") -> pd.DataFrame:
+def read_table(
+    path: Path,
+    cell_column: str,
+    columns: Iterable[str],
+    most: int = 1,
+    rows: str = "rows",
+    texts: Collection[str] = (),
+) -> pd.DataFrame:
     """Return all rows of a file that has these columns once each, at most `most` for each cell; `rows` names these.
+
+    `texts` are the columns whose fields of a CSV stay as they are written there, such as `01`, `NA` or nothing.
 
     Raises:
         UserError: it has not, is damaged, or has more rows.
@@ -35,7 +44,7 @@ def read_table(path: Path, cell_column: str, columns: Iterable[str], most: int =
     try:
         if path.name.endswith((".csv", ".csv.gz")):
             with memory_limited(path.stat().st_size):
-                table = _read_csv(path, cell_column, wanted, limit + 1)
+                table = _read_csv(path, cell_column, wanted, limit + 1, texts)
             if len(table) > limit:
                 raise UserError(longer)
             return table
@@ -52,7 +61,7 @@ def read_table(path: Path, cell_column: str, columns: Iterable[str], most: int =
     raise UserError(f"{path} is no table that can be read, expected .csv, .csv.gz or .parquet")
 
 
-def _read_csv(path: Path, cell_column: str, wanted: list[str], rows: int) -> pd.DataFrame:
+def _read_csv(path: Path, cell_column: str, wanted: list[str], rows: int, texts: Collection[str]) -> pd.DataFrame:
     header = _header(path)
     _check_separator(path, header, wanted)
     _check_names(path, header, wanted)
@@ -60,7 +69,12 @@ def _read_csv(path: Path, cell_column: str, wanted: list[str], rows: int) -> pd.
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with more fields than the header
             # As text: an empty field among numbers would make others of them.
-            return pd.read_csv(path, index_col=False, nrows=rows, dtype={cell_column: str})
+            table = pd.read_csv(path, index_col=False, nrows=rows, dtype={cell_column: str})
+            if texts:  # only a reading of their own leaves `NA` what it is, and fields of others that say so empty
+                table[list(texts)] = pd.read_csv(
+                    path, index_col=False, nrows=rows, usecols=list(texts), dtype=str, na_filter=False
+                )[list(texts)]
+            return table
     except (pd.errors.ParserWarning, pd.errors.ParserError):
         raise UserError(
             f"{path} is damaged, or has rows with more fields than its header: expected commas between fields, and "

@@ -106,6 +106,28 @@ def test_a_message_names_the_row_of_the_file() -> None:
     assert row in refused(pd.concat([first, second.assign(energy="dear")]), **chosen)
 
 
+@pytest.mark.parametrize("text", ["01", "true", "NA", "nan", "1", "1.0", ""])
+def test_rows_are_chosen_by_what_stands_in_the_file(text: str) -> None:
+    other = "" if text else "1"
+    both = pd.concat([table().assign(version=text), table(latency=9.0).assign(version=other)])
+    written(both)
+    assert read_costs(settings(rows={"version": text})).loc[3, "latency"] == 0.003
+    said = refused(both, rows={"version": "2"})
+    assert said.endswith(f"has no row with '2' in the column 'version', but: {text or 'nothing'}, {other or 'nothing'}")
+
+
+def test_rows_of_parquet_are_chosen_by_whole_numbers_beside_gaps() -> None:
+    both = pd.concat([table().assign(version=1), table(latency=9.0).assign(version=None)], ignore_index=True)
+    written(both, "costs.parquet")
+    assert read_costs(settings(path="costs.parquet", rows={"version": 1})).loc[3, "latency"] == 0.003
+    with pytest.raises(UserError, match="but: 1, nothing"):
+        read_costs(settings(path="costs.parquet", rows={"version": 2}))
+
+
+def test_the_column_of_cells_may_choose_rows_too() -> None:
+    assert "lacks 15,624 of the 15,625 cells" in refused(table(), rows={"cell": 5})
+
+
 def test_what_a_table_must_hold() -> None:
     assert "costs.csv lacks 2 of the 15,625 cells, the first is 3" in refused(table().query("cell not in (3, 9)"))
     twice = pd.concat([table(), table().query("cell == 12")])
