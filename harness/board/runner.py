@@ -388,8 +388,9 @@ def run_baseline(board: Board, name: str, seed: int, root: Path = RUNS) -> Recor
             return finished
         check_place_of_folder(folder)
         started = time.perf_counter()
-        signal = baseline.search_signal(truth, settings.signal, every_length=method.lengths > 1)
-        rows = baseline.run_baseline(method, settings, seed, signal, board.chosen.operations)
+        operations = board.chosen.operations
+        signal = baseline.search_signal(truth, settings.signal, operations, every_length=method.lengths > 1)
+        rows = baseline.run_baseline(method, settings, seed, signal, operations)
         answer = str(rows["cell"].iloc[-1])
         content = Record(
             variant=name,

@@ -20,9 +20,15 @@ from harness.base.errors import UserError
 from harness.base.streams import stream
 from harness.settings.strategy import Family, Strategy
 from harness.settings.validation import Settings as BaseSettings
-from harness.space.cell import CELL_COUNT, OPERATIONS, Cell
+from harness.space.cell import CELL_COUNT, OPERATIONS, Cell, all_cells
 from harness.truth.table import Column, Truth
 from harness.truth.training_time import MODEL_EPOCHS, model_evaluation_seconds, model_seconds
+
+MOST_EVALUATIONS = 1_000_000
+"""Of a run: each is a row of its table, and the space has 15,625 cells."""
+
+MOST_SECONDS = 1e8
+"""Of simulated training: three years, or about as many evaluations."""
 
 SignalKind = Literal["trial", "mean"]
 """What an evaluation sees of a cell: one of its trainings, or the mean over them."""
@@ -62,9 +68,9 @@ class Baseline:
     class Settings(BaseSettings):
         """What all baselines share."""
 
-        evaluations: int = Field(default=100, ge=1)
+        evaluations: int = Field(default=100, ge=1, le=MOST_EVALUATIONS)
         """Trainings, each followed by a validation; about what NAS-Bench-201's budget of 12,000 s bought."""
-        seconds: float | None = Field(default=None, gt=0)
+        seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS)
         """Budget of simulated training and validation time, which replaces `evaluations`: the training that crosses it
         is the last (NAS-Bench-201: 12,000); null to count evaluations."""
         signal: SignalKind = "trial"
@@ -98,7 +104,7 @@ class Signal:
     """What baselines may see of every cell and pay for it, by official index."""
 
     scores: NDArray[np.float64]
-    """Percent, [trials, 15625]; a cell with less trials has NaN behind its own."""
+    """Percent, [trials, 15625]; a cell with less trials has NaN behind its own, one of another space has no other."""
     seconds: NDArray[np.float64]
     """Charged for each of them, of the same shape."""
     notes: tuple[str, ...]
@@ -142,7 +148,9 @@ PREFERRED_SIGNALS = (
 )
 
 
-def search_signal(truth: Truth, kind: SignalKind, *, every_length: bool = False) -> Signal:
+def search_signal(
+    truth: Truth, kind: SignalKind, operations: tuple[str, ...] = OPERATIONS, *, every_length: bool = False
+) -> Signal:
     """Return the cheapest honest signal that the table offers.
 
     12-epoch validation on CIFAR-10, then its 12-epoch test, then whatever the first column of the table is: then the
@@ -150,13 +158,14 @@ def search_signal(truth: Truth, kind: SignalKind, *, every_length: bool = False)
     lacks are modelled, which they say too. With `every_length` the same accuracy after longer trainings comes along.
 
     Raises:
-        UserError: some cells have no score in that column.
+        UserError: some cells of these operations have no score in that column.
     """
     shortest, *longer = signal_columns(truth)
-    found = _signal(truth, shortest, kind)
+    space = np.array([cell.index for cell in all_cells(operations)])
+    found = _signal(truth, shortest, kind, space)
     if not (every_length and longer):
         return found
-    further = tuple(_signal(truth, column, kind) for column in longer)
+    further = tuple(_signal(truth, column, kind, space) for column in longer)
     notes = [found.notes[0], _longer_note(longer), *found.notes[1:]]
     for column, signal in zip(longer, further, strict=True):
         notes += [f"after {column.epochs} epochs {note}" for note in signal.notes[1:] if note not in found.notes]
@@ -197,12 +206,13 @@ def _listed(values: Iterable[object]) -> str:
     return " and ".join(map(str, values))
 
 
-def _signal(truth: Truth, column: Column, kind: SignalKind) -> Signal:
-    rows = truth.trials(np.arange(CELL_COUNT), **column._asdict())
-    unknown = CELL_COUNT - rows["cell"].nunique()
+def _signal(truth: Truth, column: Column, kind: SignalKind, space: NDArray[np.int64]) -> Signal:
+    rows = truth.trials(space, **column._asdict())
+    unknown = len(space) - rows["cell"].nunique()
     if unknown:
         raise UserError(
-            f"the true accuracies lack {column} of {unknown:,} cells: a baseline may propose any, so it needs them all"
+            f"the true accuracies lack {column} of {unknown:,} cells of the protocol's operations: a baseline may "
+            "propose any, so it needs them all"
         )
     single = bool(rows["training_seed"].notna().any() or rows["cell"].duplicated().any())
     if kind == "mean":
@@ -258,7 +268,8 @@ def run_baseline(
     of a cell.
 
     Raises:
-        UserError: the method asks for a training length that the signal has not.
+        UserError: the method asks for a training length that the signal has not, or trainings cost too little for the
+            budget to be spent.
     """
     search = method(settings, stream(seed, f"baseline/{method.name}"), operations)
     search.begin(signal.lengths)
@@ -266,6 +277,11 @@ def run_baseline(
     best, best_standing, cost = "", (-1, -np.inf), 0.0
     rows: list[dict[str, Any]] = []
     while cost < settings.seconds if settings.seconds is not None else len(rows) < settings.evaluations:
+        if len(rows) == MOST_EVALUATIONS:
+            raise UserError(
+                f"{method.name}: {len(rows):,} evaluations cost {cost:g} of the {settings.seconds:g} s that `seconds` "
+                "allows: name a budget that the times of the truth table can spend"
+            )
         proposed = search.propose()
         cell, epochs = proposed if isinstance(proposed, Training) else (proposed, signal.epochs)
         score, seconds = signal.after(epochs).evaluate(cell, trials)

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -7,8 +8,18 @@ import pandas as pd
 import pytest
 
 from harness.base.errors import UserError
-from harness.search.baseline import Signal, Training, check_lengths, run_baseline, search_signal, signal_columns
+from harness.search.baseline import (
+    MOST_EVALUATIONS,
+    MOST_SECONDS,
+    Signal,
+    Training,
+    check_lengths,
+    run_baseline,
+    search_signal,
+    signal_columns,
+)
 from harness.settings.tables import AccuracyColumn, TruthSettings
+from harness.settings.validation import validate
 from harness.space.cell import CELL_COUNT, Cell, all_cells
 from harness.truth.nats_bench import import_nats_bench
 from harness.truth.sources import import_truth
@@ -319,6 +330,33 @@ class TestSignal:
         partial = Truth(truth.frame[truth.frame["cell"] != 7], truth.provenance)
         with pytest.raises(UserError, match=r"lack cifar10 test \(200 epochs\) of 1 cells"):
             search_signal(partial, "trial")
+
+    def test_only_the_cells_of_the_space_are_needed(self, tmp_path: Path) -> None:
+        truth = table(tmp_path, ("cifar10", "test", 200))
+        few = ("skip_connect", "nor_conv_3x3")
+        space = [cell.index for cell in all_cells(few)]
+        partial = Truth(truth.frame[truth.frame["cell"].isin(space)], truth.provenance)
+        found = search_signal(partial, "trial", few)
+        assert np.flatnonzero(found.trials).tolist() == space
+        assert len(run_baseline(RandomSearch, RandomSearch.Settings(evaluations=30), 0, found, few)) == 30
+        with pytest.raises(
+            UserError, match=r"lack cifar10 test \(200 epochs\) of 1 cells of the protocol's operations"
+        ):
+            search_signal(Truth(partial.frame[partial.frame["cell"] != space[3]], truth.provenance), "trial", few)
+
+
+class TestLargestBudget:
+    @pytest.mark.parametrize("budget", [{"evaluations": MOST_EVALUATIONS + 1}, {"seconds": 1.1 * MOST_SECONDS}])
+    def test_one_that_no_run_can_spend_is_refused_with_its_key(self, budget: dict[str, float]) -> None:
+        with pytest.raises(UserError, match=f"random-search: {next(iter(budget))}: input should be less than or equal"):
+            validate(RandomSearch.Settings, budget, where="params.yaml, baselines.random-search")
+
+    def test_times_that_can_spend_none_are_one_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("harness.search.baseline.MOST_EVALUATIONS", 50)
+        free = replace(signal(), seconds=np.zeros((1, CELL_COUNT)))
+        with pytest.raises(UserError, match="random-search: 50 evaluations cost 0 of the 10 s that `seconds` allows"):
+            run_baseline(RandomSearch, RandomSearch.Settings(seconds=10), 0, free)
+        assert len(run_baseline(RandomSearch, RandomSearch.Settings(evaluations=50), 0, free)) == 50
 
 
 def test_the_model_of_training_time_fits_the_benchmarks_own_times(reference_data: Path) -> None:
