@@ -98,7 +98,7 @@ class TestSurroundings:
         ("dangling", "dangling is a link that leads nowhere, expected a folder or nothing: move it away"),
         ("board/variants/inner", "board/variants/inner would lie in another board, {here}/board: make it beside that"),
         ("way/inner", "way/inner would lie in another board, {here}/board: make it beside that"),
-        (f"{'x/' * 2100}y", "cannot be made: File name too long"),
+        (f"{'x/' * 2100}y", "is no name of a file: File name too long"),
     ],
 )
 def test_a_place_that_will_not_do_is_one_sentence_and_changes_nothing(here: Path, place: str, sentence: str) -> None:
