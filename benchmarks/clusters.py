@@ -84,8 +84,8 @@ def main(only: str | None) -> None:
 
 
 def _write(counts: pd.DataFrame) -> None:
-    slurm = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    remarks = [f"Slurm: {slurm}"]
+    told = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, encoding="utf-8", check=True)
+    remarks = [f"Slurm: {told.stdout.strip()}"]
     packages = ("torch", "submitit", "ray", "dvc", "dvc-webdav")
     write_page(
         NAME, f"{HEAD}\n{markdown(counts)}", counts, quick=False, output=None, packages=packages, remarks=remarks

@@ -97,7 +97,6 @@ class TestBoard:
         assert not searched(output)
         assert "Stage 'search@darts-2nd-0' is cached" in output
 
-    @pytest.mark.slow
     def test_a_new_seed_runs_only_itself(self, board: Path) -> None:
         write_params(board, tiny_params(seeds=[0, 7]))
         stages = {"search@darts-7", "search@darts-2nd-7", "baseline@random-search-7", "lookup"}
