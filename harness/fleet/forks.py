@@ -72,10 +72,19 @@ def start_apart(process: BaseProcess) -> None:
 
 def continue_server() -> None:
     """Let the process that others are forked from go on, if something stopped it: it tells of their ends."""
-    number = getattr(forkserver._forkserver, "_forkserver_pid", None)  # it has no public name
-    if number is not None:
+    _tell_server(signal.SIGCONT)
+
+
+def end_server() -> None:
+    """End the process that others are forked from, in the middle of its imports: this one's end would wait for them."""
+    _tell_server(signal.SIGKILL)
+
+
+def _tell_server(number: signal.Signals) -> None:
+    process = getattr(forkserver._forkserver, "_forkserver_pid", None)  # it has no public name
+    if process is not None:
         with suppress(ProcessLookupError):
-            os.kill(number, signal.SIGCONT)
+            os.kill(process, number)
 
 
 def _nothing() -> None:

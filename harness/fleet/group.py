@@ -21,7 +21,7 @@ from harness.base.progress import Display, show_runs
 from harness.board import finished, runner
 from harness.fleet import dvc_stages
 from harness.fleet.engine import Store
-from harness.fleet.forks import PROCESSES, continue_server, signals_noted, start_apart, warm_up
+from harness.fleet.forks import PROCESSES, continue_server, end_server, signals_noted, start_apart, warm_up
 from harness.fleet.outcome import Outcome, Run
 from harness.fleet.places import Epoch, Places, memory_of, places_for
 from harness.images.decoded import IMAGES, check_cached
@@ -181,6 +181,8 @@ class _Group:
         thread = warm_up()
         while thread.is_alive() and self.signal is None:
             thread.join(POLL_SECONDS)
+        if thread.is_alive():
+            end_server()
 
     def _fill_places(self) -> None:
         while self.waiting and len(self.running) < self.places.count:

@@ -260,8 +260,12 @@ def _image_files(root: Path, folder: Path) -> list[Path]:
 
 
 def _check_inside(root: Path, path: Path) -> None:
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{path} leads out of {root} to {path.resolve()}: put the images themselves there")
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError):  # links in a ring
+        raise UserError(f"{path} is a link that leads nowhere: put the images themselves there") from None
+    if not place.is_relative_to(root.resolve()):
+        raise UserError(f"{path} leads out of {root} to {place}: put the images themselves there")
 
 
 _READERS: dict[str, Callable[[DataSettings], Source]] = {

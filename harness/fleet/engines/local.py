@@ -19,7 +19,7 @@ from harness.base.errors import UserError, did_you_mean
 from harness.base.processes import end_with_parent, usable_cores
 from harness.base.progress import Row
 from harness.fleet.engine import Ended, Resources, Task
-from harness.fleet.forks import PROCESSES, continue_server, start_apart, warm_up
+from harness.fleet.forks import PROCESSES, continue_server, end_server, start_apart, warm_up
 from harness.fleet.group import PATIENCE_SECONDS, POLL_SECONDS, Outcome, StoppedError, cause_of_death, leave
 from harness.fleet.places import memory_left, memory_of
 from harness.fleet.worker import work
@@ -174,6 +174,8 @@ class LocalEngine:
     def close(self) -> None:
         """End all processes."""
         continue_server()
+        if self._imports.is_alive():
+            end_server()
         for entry in self._running.values():
             entry.process.terminate()
         patience = time.monotonic() + PATIENCE_SECONDS

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -330,3 +331,18 @@ def test_a_signal_to_all_during_the_imports_leaves_no_traceback(monkeypatch: pyt
 
     monkeypatch.setattr(forks.PROCESSES, "Process", lambda **options: Ended())
     forks._start_nothing()
+
+
+@pytest.mark.slow
+def test_an_end_does_not_wait_for_the_imports_of_workers(project: Path) -> None:
+    command = [sys.executable, "-c", "from harness.cli import main; main()", "search", "darts", "--seeds", "0-1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, process_group=0, stderr=subprocess.PIPE, text=True)
+    wait_until(
+        lambda: any("forkserver" in " ".join(child.cmdline()) for child in psutil.Process(process.pid).children())
+    )
+    sent = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate()
+    assert "stopped by SIGINT" in told
+    assert time.monotonic() - sent < 3  # the imports take longer

@@ -244,6 +244,10 @@ def test_folder_refuses_links_that_lead_out(tmp_path):
     link.unlink()
     link.symlink_to(folder / "train" / "zebra" / "b.png")
     assert len(decode(data_settings("folder", folder)).train_labels) == 9
+    link.unlink()
+    link.symlink_to(link)
+    fails(data_settings("folder", folder), link, "leads nowhere")
+    link.unlink()
     (tmp_path / "elsewhere").mkdir()
     (folder / "train" / "moth").symlink_to(tmp_path / "elsewhere")
     fails(data_settings("folder", folder), "moth", "leads out of")
