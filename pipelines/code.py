@@ -4,15 +4,13 @@ And of each stage of a board whose code is that of an installed Dartsboard.
 """
 
 import json
-from pathlib import Path
 
 from harness.base.files import whole_folder
+from harness.board.finished import CODE
 from harness.board.runner import method_code_hash
 from harness.board.stage_code import stage_code, stage_version
 from harness.search import registry
 from pipelines import stage
-
-CODE = Path("data/code")
 
 
 @stage

@@ -20,7 +20,7 @@ from harness.settings.validation import content_hash
 
 FINISHED = STATE / "finished"
 CODE = Path("data/code")
-"""Of the stage `code`: the version of each method's code."""
+"""Where the stage `code` notes the version of each method's code."""
 
 
 def request(board: Board, name: str, seed: int) -> str:
