@@ -88,8 +88,7 @@ class DartsEarlyStopping(Variant):
     def before_weight_step(self, step: StepView) -> None:
         """Set the weight decay of the weights."""
         decay = self.settings.weight_decay_factor * self.protocol.weights.weight_decay
-        for group in step.search.weight_optimizer.param_groups:
-            group["weight_decay"] = decay
+        step.search.weight_optimizer.settings["weight_decay"] = decay
 
     def end_of_epoch(self, search: SearchView) -> Decision:
         """Measure where it is due, and stop where the rule applies."""

@@ -2,8 +2,6 @@
 
 from contextlib import suppress
 
-import torch._dynamo  # noqa: F401 (the optimisers import it at their first step)
-
 import harness.search.loop  # noqa: F401
 from harness.base.errors import UserError
 from harness.board import runner

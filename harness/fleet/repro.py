@@ -134,7 +134,7 @@ def _start_group(dvc: CallingDvc, name: str, seed: int) -> bool:
             return False
         with LOG.open("wb") as log:
             group = subprocess.Popen(
-                [sys.executable, "-m", "harness.fleet.repro_group", json.dumps(asdict(dvc)), name, str(seed)],
+                [sys.executable, "-m", "harness.fleet.repro_process", json.dumps(asdict(dvc)), name, str(seed)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,13 +1,6 @@
-"""The group that makes the runs of a `dvc repro` side by side. It ends with the DVC for which it was started.
+"""The group that makes the runs of a `dvc repro` side by side. It ends with the DVC for which it was started."""
 
-    python -m harness.fleet.repro_group DVC METHOD SEED
-
-where DVC is a `CallingDvc` as JSON.
-"""
-
-import json
 import os
-import sys
 from contextlib import suppress
 from types import FrameType
 
@@ -29,7 +22,7 @@ from harness.settings.protocol import Board, load_board
 RUN_STAGES = ("search", "baseline")
 
 
-def main(dvc: CallingDvc, asked: Run) -> None:
+def make_all(dvc: CallingDvc, method: str, seed: int) -> None:
     """Make the run that is asked for, and all others that this DVC will ask for.
 
     Raises:
@@ -37,7 +30,7 @@ def main(dvc: CallingDvc, asked: Run) -> None:
     """
     board = load_board()
     registry.check_board(board)
-    runs, requests = _runs(board, dvc, asked)
+    runs, requests = _runs(board, dvc, Run(method, seed))
     _Group(board, dvc, runs, requests).go()
 
 
@@ -110,11 +103,3 @@ def _cached(board: Board, runs: list[Run]) -> list[Run]:
     """Return the runs that DVC takes from its cache."""
     stages = {board.stages([run])[0]: run for run in runs}
     return [stages[name] for name in Background(dvc_stages.cached, *stages).result()]
-
-
-if __name__ == "__main__":
-    try:
-        main(CallingDvc(**json.loads(sys.argv[1])), Run(sys.argv[2], int(sys.argv[3])))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -25,6 +25,7 @@ from harness.fleet import dvc_stages
 from harness.fleet.dvc_project import busy
 from harness.fleet.engine import Placement, Store
 from harness.fleet.engines import check_engine
+from harness.fleet.forks import signals_noted, warm_up
 from harness.fleet.outcome import Outcome, Run
 from harness.fleet.sweep_display import show_sweep
 from harness.records.run_folders import run_folder
@@ -120,6 +121,8 @@ class _Sweep:
             print("everything is up to date")
             return 0
         _tell_of_the_remote(found)
+        if self.placement.engine == "local" and any("@" in name for name in found.stale):
+            warm_up()  # while this process imports as much, and DVC runs what all runs wait for
         waiting, finished = self._prepare(found.stale)
         outcomes = self._run(waiting, finished) if waiting or finished else {}
         if self.signal is not None:
@@ -160,7 +163,6 @@ class _Sweep:
         return [run for run in runs if run not in finished], [run for run in runs if run in finished]
 
     def _run(self, waiting: list[Run], finished: list[Run]) -> dict[Run, Outcome]:
-        from harness.fleet.forks import signals_noted
         from harness.fleet.side_by_side import run_side_by_side
 
         if self.placement.store == "dvc" and waiting:

@@ -29,6 +29,7 @@ from harness.search import diagnostics
 from harness.search.alpha_rows import alpha_rows
 from harness.search.derivation import CHEAP_RULES
 from harness.search.meter import Meter
+from harness.search.optimizers import SGD, Adam, Optimizer
 from harness.search.steps import Step
 from harness.search.variant import Moment, Phase, Rebuild, Restart, Stop, Variant
 from harness.settings.protocol import Protocol
@@ -91,22 +92,19 @@ class Search:
             parameters[name] = values.requires_grad_()
         return parameters
 
-    def _optimizers(self) -> tuple[torch.optim.SGD, torch.optim.Optimizer]:
+    def _optimizers(self) -> tuple[SGD, Optimizer]:
         weights, alpha = self.protocol.weights, self.variant.alpha_settings(self.protocol.alpha)
-        weight_optimizer = torch.optim.SGD(
+        weight_optimizer = SGD(
             self.supernet.parameters(),
             lr=weights.lr,
             momentum=weights.momentum,
             nesterov=weights.nesterov,
             weight_decay=weights.weight_decay,
-            foreach=True,
         )
-        # A group may be empty, a list of parameters may not.
-        groups = [{"params": list(self.architecture.values())}]
+        moved = self.architecture.values()
         if alpha.optimizer == "sgd":
-            return weight_optimizer, torch.optim.SGD(groups, lr=alpha.lr, weight_decay=alpha.weight_decay)
-        alpha_optimizer = torch.optim.Adam(groups, lr=alpha.lr, betas=alpha.betas, weight_decay=alpha.weight_decay)
-        return weight_optimizer, alpha_optimizer
+            return weight_optimizer, SGD(moved, lr=alpha.lr, weight_decay=alpha.weight_decay)
+        return weight_optimizer, Adam(moved, lr=alpha.lr, betas=alpha.betas, weight_decay=alpha.weight_decay)
 
     def _rebuild(self, decision: Rebuild) -> None:
         old = self.supernet
@@ -216,8 +214,9 @@ class Search:
         settings = self.protocol.weights
         progress = (self.epoch - self._stage_start + step / self.data.steps_per_epoch) / self._stage_epochs
         cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-        for group in self.weight_optimizer.param_groups:
-            group["lr"] = self._lr_scale * (settings.lr_min + (settings.lr - settings.lr_min) * cosine)
+        self.weight_optimizer.settings["lr"] = self._lr_scale * (
+            settings.lr_min + (settings.lr - settings.lr_min) * cosine
+        )
 
     def _alpha_step(self, step: Step) -> None:
         gradients = self.variant.alpha_gradient(step)
@@ -319,7 +318,7 @@ class Search:
             "train_accuracy": 100 * meter.ratio("train/correct", "train/images"),
             "valid_loss": meter.ratio("valid/loss", "valid/batches"),
             "valid_accuracy": 100 * meter.ratio("valid/correct", "valid/images"),
-            "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
+            "learning_rate": self.weight_optimizer.settings["lr"],
             "gradient_norm": meter.ratio("gradient norm", "weight steps"),
             "clipped_share": meter.ratio("clipped", "weight steps"),
         }

@@ -1,6 +1,5 @@
 """Where the weights would be if alpha stood elsewhere: a twin that is trained there, or the derivative of training."""
 
-import copy
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from harness.estimators.hypergradient import along_direction, moving_gradient, zeroth_order
 from harness.estimators.tangent import SgdTangent
 from harness.networks.supernet import twice_differentiable
+from harness.search.optimizers import SGD
 from harness.search.variant import Architecture, StepView
 
 
@@ -24,8 +24,7 @@ class Twin:
             name: value.detach() + mu.to(value.dtype) * direction[name] for name, value in step.architecture.items()
         }
         self.weights = {name: weight.detach().clone().requires_grad_() for name, weight in step.weights.items()}
-        self.optimizer = torch.optim.SGD(self.weights.values())
-        self.optimizer.load_state_dict(copy.deepcopy(step.search.weight_optimizer.state_dict()))
+        self.optimizer = step.search.weight_optimizer.for_others(self.weights.values())
 
     def follow(self, step: StepView) -> None:
         """Make the weight step of this batch: same rate, momentum, weight decay, clipping and controls."""
@@ -36,8 +35,7 @@ class Twin:
         clip = step.search.protocol.weights.clip
         if clip is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = step.learning_rate
+        self.optimizer.settings["lr"] = step.learning_rate
         self.optimizer.step()
         self.steps += 1
 
@@ -65,7 +63,7 @@ class Twin:
         twin.direction, twin.mu, twin.steps = state["direction"], state["mu"], state["steps"]
         twin.architecture = state["architecture"]
         twin.weights = {name: weight.requires_grad_() for name, weight in state["weights"].items()}
-        twin.optimizer = torch.optim.SGD(twin.weights.values())
+        twin.optimizer = SGD(twin.weights.values(), lr=0.0)  # its state has the settings
         twin.optimizer.load_state_dict(state["optimizer"])
         return twin
 

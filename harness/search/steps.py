@@ -36,13 +36,13 @@ class Step:
     @property
     def learning_rate(self) -> float:
         """The weights' current learning rate."""
-        return float(self.search.weight_optimizer.param_groups[0]["lr"])
+        return float(self.search.weight_optimizer.settings["lr"])
 
     @property
     def momentum_buffers(self) -> dict[str, Tensor]:
         """The weight optimiser's momentum buffers by weight name; a weight that never moved has none."""
         state = self.search.weight_optimizer.state
-        found = {name: state[weight].get("momentum_buffer") for name, weight in self.weights.items()}
+        found = {name: state.get(weight, {}).get("momentum_buffer") for name, weight in self.weights.items()}
         return {name: buffer for name, buffer in found.items() if buffer is not None}
 
     def moment(self, phase: Phase) -> Moment:

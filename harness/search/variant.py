@@ -22,6 +22,7 @@ from harness.images.batches import Batch, SearchData
 from harness.networks.supernet import Controls, Supernet, SupernetSpec
 from harness.search.derivation import argmax_cell
 from harness.search.meter import Meter
+from harness.search.optimizers import SGD
 from harness.settings.protocol import AlphaSettings, Protocol
 from harness.settings.strategy import Family, Strategy
 from harness.settings.validation import Settings as BaseSettings
@@ -144,7 +145,7 @@ class SearchView(typing.Protocol):
     """What the current epoch adds up."""
     supernet: Supernet
     architecture: Architecture
-    weight_optimizer: torch.optim.SGD
+    weight_optimizer: SGD
     frozen: set[str]
     """Names of the weights that the optimiser leaves alone."""
     cell: str | None

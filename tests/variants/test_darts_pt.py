@@ -72,7 +72,7 @@ def test_until_the_first_edge_it_is_darts_and_then_tunes_at_a_tenth(monkeypatch:
     assert_same(dict(own.supernet.weights), dict(plain.supernet.weights))
     assert len(own.variant._fixed) == 1
     own.run_epoch()
-    assert own.weight_optimizer.param_groups[0]["lr"] <= 0.0025
+    assert own.weight_optimizer.settings["lr"] <= 0.0025
     assert len(own.variant._fixed) == 6
 
 

@@ -95,7 +95,7 @@ def test_the_divergence_in_closed_form() -> None:
 @pytest.mark.parametrize(("anchor", "decay"), [("weight-decay", 0.001), ("kl", 0.0)])
 def test_one_anchor_at_a_time(anchor: str, decay: float) -> None:
     tested = start(Drnas, anchor=anchor)
-    assert tested.alpha_optimizer.param_groups[0]["weight_decay"] == decay
+    assert tested.alpha_optimizer.settings["weight_decay"] == decay
     penalty = tested.variant.alpha_penalty(tested.architecture, moment(tested, Phase.ALPHA))
     assert (penalty is None) == (anchor == "weight-decay")
 

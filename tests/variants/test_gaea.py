@@ -3,6 +3,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from harness.search.optimizers import SGD
 from harness.search.variant import Phase
 from harness.testing import tiny_search
 from harness.testing.searches import first_step
@@ -58,8 +59,9 @@ def test_a_constant_slope_moves_nothing_and_a_large_one_overflows_nothing() -> N
 
 
 def test_the_protocols_rate_and_decay_are_for_adam() -> None:
-    (group,) = tiny_search(Gaea, {"alpha_lr": 0.7}).alpha_optimizer.param_groups
-    assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.7, 0, 0)
+    alpha_optimizer = tiny_search(Gaea, {"alpha_lr": 0.7}).alpha_optimizer
+    assert isinstance(alpha_optimizer, SGD)
+    assert alpha_optimizer.settings == {"lr": 0.7, "momentum": 0, "nesterov": False, "weight_decay": 0}
 
 
 @pytest.mark.parametrize("settings", [{"alpha_lr": 0}, {"floor": 0}, {"floor": 0.2}])

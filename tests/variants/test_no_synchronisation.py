@@ -32,7 +32,6 @@ MAKING = ("tensor", "as_tensor")
 
 ALLOWED = {
     "optim/optimizer.py _get_value": "Adam counts its steps on the host",
-    "optim/adam.py _init_group": "Adam counts its steps on the host",
     "harness/networks/supernet.py nonzero_operations": "the cell of a step was drawn on the host",
     "variants/rsps.py one_hot": "likewise",
     "harness/search/loop.py one_hot": "likewise",

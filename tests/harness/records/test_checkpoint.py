@@ -92,7 +92,7 @@ def test_a_state_that_does_not_fit_begins_anew_and_says_so(project: Path, monkey
 
     monkeypatch.setattr(Search, "load_state", other)
     record = run_search(load_board(), "darts", 0)
-    assert record.notes == ["began anew: its checkpoint does not fit (KeyError: 'param_groups')"]
+    assert record.notes == ["began anew: its checkpoint does not fit (KeyError: 'settings')"]
     assert not list(CHECKPOINTS.glob("*"))
     found = result()
     found[0]["notes"] = []

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from harness.search.loop import Search
+from harness.search.optimizers import Adam
 from harness.settings.protocol import AlphaSettings
 from harness.testing import tiny_search
 from harness.testing.searches import first_step
@@ -43,7 +44,7 @@ def test_the_default_is_adam() -> None:
     one, other = tiny_search(Darts), tiny_search(Darts, alpha__optimizer="adam")
     for search in (one, other):
         search.run_epoch()
-    assert isinstance(one.alpha_optimizer, torch.optim.Adam)
+    assert isinstance(one.alpha_optimizer, Adam)
     assert_same(one.architecture, other.architecture)
 
 

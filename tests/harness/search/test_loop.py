@@ -165,7 +165,7 @@ def test_order_of_the_steps(monkeypatch) -> None:
 def test_alpha_is_no_weight() -> None:
     tested = search()
     ids = {id(value) for value in tested.architecture.values()}
-    assert not ids & {id(weight) for group in tested.weight_optimizer.param_groups for weight in group["params"]}
+    assert not ids & {id(weight) for weight in tested.weight_optimizer.parameters}
 
 
 def test_learning_rate_follows_the_cosine() -> None:
@@ -173,7 +173,7 @@ def test_learning_rate_follows_the_cosine() -> None:
     seen = []
     for _ in range(3):
         tested.run_epoch()
-        seen.append(tested.weight_optimizer.param_groups[0]["lr"])
+        seen.append(tested.weight_optimizer.settings["lr"])
     steps = tested.data.steps_per_epoch
     expected = [0.001 + 0.5 * 0.024 * (1 + np.cos(np.pi * (epoch + (steps - 1) / steps) / 3)) for epoch in range(3)]
     assert seen == pytest.approx(expected)

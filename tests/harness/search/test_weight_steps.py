@@ -97,7 +97,7 @@ def test_a_frozen_weight_stays_and_the_others_move_by_their_own_gradients() -> N
     search._weight_step(first_step(search))
     assert torch.equal(weight, start[FROZEN])
     assert weight.grad is None
-    assert not search.weight_optimizer.state[weight]
+    assert weight not in search.weight_optimizer.state
     clipped = min(
         1.0, 5 / float(torch.nn.utils.get_total_norm([expected[name] for name in others if expected[name] is not None]))
     )
@@ -182,7 +182,7 @@ def test_a_restart_keeps_the_network_and_begins_its_optimiser_anew() -> None:
     rates = []
     for _ in range(2):
         search.run_epoch()
-        rates.append(search.weight_optimizer.param_groups[0]["lr"])
+        rates.append(search.weight_optimizer.settings["lr"])
     steps = plain.data.steps_per_epoch
     shares = [(epoch + (steps - 1) / steps) / 2 for epoch in range(2)]
     assert rates == pytest.approx([0.1 * (0.001 + 0.024 * (1 + math.cos(math.pi * share)) / 2) for share in shares])
