@@ -19,7 +19,7 @@ import pandas as pd
 from harness.base.errors import UserError
 from harness.base.files import whole_file
 from harness.base.processes import usable_cores
-from harness.records.environment import processor_name
+from harness.base.processor import processor_name
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.step_time
 
-writes benchmarks/results/step_time.md and .csv; --quick is a tiny size that shows that the benchmark works. The four
+writes benchmarks/results/step_time.md and .csv; --quick is a tiny size that shows that the benchmark works. The
 ways take their steps in turn in one process, so that whatever else the machine does meets all of them alike.
 """
 
@@ -24,6 +24,7 @@ import torch
 from benchmarks.page import markdown, page_options, write_page
 from benchmarks.step_ways import MEMORY_WAYS, QUICK, WAYS, Size, size_options
 from harness.base.processes import usable_cores
+from harness.base.processor import bfloat16_instructions
 
 NAME = "step_time"
 
@@ -123,9 +124,9 @@ Each way runs in a process of its own.
 """
     return f"""# The time of one search step
 
-One weight step and one alpha step of first-order DARTS: {size}, float32, CPU,
-threads: {threads}. Medians of {rounds} rounds; the ways take turns in one process. CPU seconds are those of the process
-alone, user and system. The first step compiles, or loads what was compiled before.
+One weight step and one alpha step of first-order DARTS: {size}, CPU,
+threads: {threads}; float32 where no precision is named. Medians of {rounds} rounds; the ways take turns in one process.
+CPU seconds are those of the process alone, user and system. The first step compiles, or loads what was compiled before.
 
 - *per edge, NCHW, Pillow loader*: what public DARTS and NAS-Bench-201 codes do, written anew for this comparison. Each
   edge computes all five operations, also the multiplication by zero; both steps take the gradients of weights and
@@ -134,6 +135,7 @@ alone, user and system. The first step compiles, or loads what was compiled befo
   memory is channels_last, and each step takes the gradients that it uses.
 - *fused*: the edges that leave a node are computed together (the default).
 - *fused and compiled*: `network.compile: true`.
+- *bfloat16*: `precision: bfloat16`; this processor has for it: {", ".join(bfloat16_instructions() or ["nothing"])}.
 
 {markdown(times)}
 {memory_part}"""

@@ -92,7 +92,7 @@ def _option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
-def protocol(size: Size, **network: bool) -> Protocol:
+def protocol(size: Size, precision: str = "float32", device: str = "cpu", **network: bool) -> Protocol:
     """Return the protocol of NAS-Bench-201 for networks of this size.
 
     Raises:
@@ -125,7 +125,7 @@ def protocol(size: Size, **network: bool) -> Protocol:
             "diagnostics": {
                 **{"images": 2, "every": None, "hessian_images": 2, "hessian_every": None, "one_shot_every": None},
             },
-            **{"precision": "float32", "device": "cpu", "threads": 1, "deterministic": True},
+            **{"precision": precision, "device": device, "threads": 1, "deterministic": True},
         },
         where=str(size),
     )
@@ -151,7 +151,7 @@ def start_search(
         arrays,
         settings.data,
         batch_size=settings.batch_size,
-        device="cpu",
+        device=settings.device,
         dtype=DTYPES[settings.precision],
         seed=0,
         epochs=settings.epochs,
@@ -177,8 +177,16 @@ class PartialDarts(Darts):
 class OurSearch:
     """The steps of a search of this project."""
 
-    def __init__(self, size: Size, kind: type[Search] = Search, method: type[Darts] = Darts, **network: bool):
-        settings = protocol(size, **network)
+    def __init__(
+        self,
+        size: Size,
+        kind: type[Search] = Search,
+        method: type[Darts] = Darts,
+        precision: str = "float32",
+        device: str = "cpu",
+        **network: bool,
+    ):
+        settings = protocol(size, precision, device, **network)
         self._search = start_search(settings, noise(settings, BATCHES), method, kind)
         self._batches = _endless(self._search.data)
         self.network = self._search.supernet
@@ -321,8 +329,10 @@ WAYS: dict[str, Callable[[Size], Steps]] = {
     "per edge": lambda size: OurSearch(size, PlainSearch),
     "fused": OurSearch,
     "fused and compiled": lambda size: OurSearch(size, compile=True),
+    "fused, bfloat16": lambda size: OurSearch(size, precision="bfloat16"),
+    "fused and compiled, bfloat16": lambda size: OurSearch(size, precision="bfloat16", compile=True),
 }
-"""What is timed, slowest first."""
+"""What is timed."""
 
 MEMORY_WAYS: dict[str, Callable[[Size], Steps]] = {
     **WAYS,

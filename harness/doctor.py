@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.base.errors import UserError
 from harness.base.masking import masked
+from harness.base.processor import bfloat16_instructions
 from harness.base.source_tree import is_own_board
 from harness.settings.protocol import Board, load_board
 
@@ -71,7 +72,17 @@ def _devices() -> Finding:
     import torch
 
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return Finding("devices", True, ", ".join(names) or "CPU only: the protocols of the papers need a GPU")
+    devices = ", ".join(names) or "CPU only: the protocols of the papers need a GPU"
+    return Finding("devices", True, f"{devices}; precision bfloat16 {_bfloat16()}")
+
+
+def _bfloat16() -> str:
+    found = bfloat16_instructions()
+    if found is None:
+        return "may be slower than float32 on the processor, which does not tell"
+    if not found:
+        return "is slower than float32 on this processor, which has no instructions for it"
+    return f"is fast on this processor ({', '.join(found)})"
 
 
 def _disk() -> Finding:

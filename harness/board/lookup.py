@@ -12,8 +12,9 @@ import pandas as pd
 
 from harness.base.files import read_json, whole_folder
 from harness.base.parquet import read_parquet, write_parquet
+from harness.base.processor import processor_name
 from harness.board.plots import write_plots
-from harness.records.environment import git_revision, processor_name
+from harness.records.environment import git_revision
 from harness.records.record import (
     EPOCH_COLUMNS,
     FINISHED,

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from harness.base.determinism import deterministic_algorithms
 from harness.base.errors import UserError, in_one_line
 from harness.base.files import STATE, check_place_of_folder, read_text
+from harness.base.processor import bfloat16_instructions
 from harness.board.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
 from harness.images.decoded import IMAGES, ImageArrays, check_cached, data_hash, load_cached
 from harness.records import record
@@ -272,6 +273,7 @@ class _Run:
         device = search.device.type if search else "cpu"
         same_bits = device == "cpu" or (self.board.chosen.deterministic and not self.without_fixed_order)
         unordered = [f"{each} has no deterministic algorithm on {device}" for each in self.without_fixed_order]
+        notes = self.notes + unordered + (slower_on_this_processor(self.board.chosen) if device == "cpu" else [])
         content = Record(
             variant=name,
             seed=self.seed,
@@ -280,7 +282,7 @@ class _Run:
             status=status,
             reason=reason,
             traceback=trace,
-            notes=self.notes + unordered,
+            notes=notes,
             protocol=self.board.protocol,
             settings=self.settings.model_dump(mode="json"),
             protocol_settings=self.board.chosen.model_dump(mode="json"),
@@ -329,6 +331,13 @@ def start_search(variant: "Variant", protocol: Protocol, seed: int, images: Imag
         valid_batches=protocol.alpha.batches,
     )
     return Search(variant, protocol, data, seed)
+
+
+def slower_on_this_processor(protocol: Protocol) -> list[str]:
+    """Return what a reader of a search on this processor must know: that its precision has no instructions here."""
+    if protocol.precision != "bfloat16" or bfloat16_instructions() != []:
+        return []
+    return ["bfloat16 was computed by a processor without instructions for it: float32 would have been faster"]
 
 
 def choose_device(name: str) -> Any:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.networks.layers import KERNEL_SIZE, ConvolutionBlock, average_pool, shuffle_channels, tracked_norms
+from harness.networks.precision import scaled, shifted
 from harness.space.cell import CONV1, CONV3, EDGES, OPERATIONS, POOL, SKIP
 
 LEAVING = tuple(tuple(edge for edge, (source, _) in enumerate(EDGES) if source == node) for node in range(3))
@@ -113,7 +114,7 @@ class MixedCell(nn.Module):
             terms = arriving[node + 1]
             output = total(terms) if terms else torch.zeros_like(features)
             if controls.edge_shift is not None:
-                output = output + total([controls.edge_shift[edge] for edge in ENTERING[node]])
+                output = shifted(total([controls.edge_shift[edge] for edge in ENTERING[node]]), output)
             nodes.append(output)
         return nodes[3]
 
@@ -146,7 +147,7 @@ class MixedCell(nn.Module):
         for edge in edges:
             own = [term for owner, term in terms if owner == edge]
             mixed = total(own) if own else torch.zeros_like(chosen)
-            bypass = rest if controls.edge_weights is None else controls.edge_weights[edge] * rest
+            bypass = rest if controls.edge_weights is None else scaled(controls.edge_weights[edge], rest)
             outputs.append((edge, torch.cat([mixed, bypass], dim=1)))
         return outputs
 
@@ -156,11 +157,11 @@ class MixedCell(nn.Module):
         terms = []
         for edge in controls.edges_with(SKIP, edges):
             kept = features if controls.skip_mask is None else features * controls.skip_mask[edge]
-            terms.append((edge, factor(edge, SKIP, op_weights, controls) * kept))
+            terms.append((edge, scaled(factor(edge, SKIP, op_weights, controls), kept)))
         pooling = controls.edges_with(POOL, edges)
         if pooling:
             pooled = average_pool(features)
-            terms += [(edge, factor(edge, POOL, op_weights, controls) * pooled) for edge in pooling]
+            terms += [(edge, scaled(factor(edge, POOL, op_weights, controls), pooled)) for edge in pooling]
         return terms
 
     def _convolved(

@@ -2,8 +2,8 @@
 
 import platform
 import subprocess
-from pathlib import Path
 
+from harness.base.processor import processor_name
 from harness.records.record import Environment
 
 
@@ -23,16 +23,6 @@ def current_environment(device: str, deterministic: bool | None = None) -> Envir
         deterministic=deterministic,
         git_revision=git_revision(),
     )
-
-
-def processor_name() -> str:
-    """Return the model name of the processor."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def git_revision() -> str | None:

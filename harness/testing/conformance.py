@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.base.errors import UserError
 from harness.records.record import DIAGNOSTIC_COLUMNS, TIMING_COLUMNS
 from harness.search import registry
 from harness.search.baseline import Baseline, Signal, run_baseline
@@ -29,7 +30,7 @@ from harness.search.variant import Decision, SearchLength, SearchView, Variant
 from harness.settings.strategy import FAMILIES
 from harness.space.cell import CELL_COUNT, NONE, OPERATIONS, Cell, all_cells
 from harness.space.one_shot_cells import ONE_SHOT_CELLS
-from harness.testing.searches import tiny_search
+from harness.testing.searches import first_step, tiny_search
 
 BATCH_SIZE = 8
 """Small, for 15 steps in the 3 epochs, so that what acts only every few steps acts here too."""
@@ -51,6 +52,10 @@ ROUNDING = 0.1
 
 LEAST_SHARE = 0.3
 """Of the passes that a method declares by a rule of its own, which says how many they are at most."""
+
+BFLOAT16_WEIGHTS, BFLOAT16_ALPHA = 0.9, 0.6
+"""Least cosines between first gradients in bfloat16 and in float32. In so small a network those of the weights have
+0.96 and more, those of alpha 0.9; where two gradients are subtracted, 0.75."""
 
 COSTS = {
     "further_passes": "`end_of_epoch` costs, as further_epochs says or a rule of the method's own,",
@@ -220,6 +225,25 @@ class Conformance:
             width = search.derived_op_weights().shape[1]
             want(width == len(FEWER), variant, f"op weights have a column for each of `self.operations`, not {width}")
 
+    def test_its_first_gradients_in_bfloat16_point_where_those_of_float32_do(self, variant: type[Variant]) -> None:
+        """A method whose gradients drown in rounding refuses bfloat16 with a sentence."""
+        try:
+            of_weights, of_alpha = first_gradients(variant, "bfloat16")
+        except UserError:
+            return
+        weights, alpha = first_gradients(variant, "float32")
+        for name, found, exact, least in (
+            ("weights", of_weights, weights, BFLOAT16_WEIGHTS),
+            ("alpha", of_alpha, alpha, BFLOAT16_ALPHA),
+        ):
+            cosine = float(torch.cosine_similarity(found, exact, dim=0)) if exact.any() else 1.0
+            want(
+                cosine > least,
+                variant,
+                f"in bfloat16 the gradient of {name} points where that of float32 does, or the method refuses "
+                f"bfloat16: their cosine is {cosine:.3f}, expected at least {least}",
+            )
+
     def test_its_cost_is_what_it_declares(self, variant: type[Variant]) -> None:
         """`passes_per_step` is what a step costs, in forward-backward passes; other rules say what comes on top."""
         course = undisturbed(variant)
@@ -383,6 +407,15 @@ def _same_leaf(one: Any, other: Any) -> bool:
         return bool(torch.equal(one, other))
     both_nan = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
     return both_nan or one == other
+
+
+def first_gradients(variant: type[Variant], precision: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradients of the first step, of all weights and of all alpha, each as one vector."""
+    step = first_step(tiny_search(variant, precision=precision))
+    found = step.search.variant.weight_gradients(step), step.search.variant.alpha_gradient(step) or {}
+    parts = [[value.detach().flatten() for value in part.values() if value is not None] for part in found]
+    of_weights, of_alpha = (torch.cat(part) if part else torch.zeros(1) for part in parts)
+    return of_weights, of_alpha
 
 
 def through_a_file(variant: type[Variant], state: dict[str, Any]) -> dict[str, Any]:
