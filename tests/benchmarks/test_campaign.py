@@ -162,19 +162,19 @@ def parts(found: Distribution) -> list[str]:
     return sorted({file.parts[0] for file in found.files or [] if file.parts[0] not in ("..", "__pycache__")})
 
 
-def bare_site(folder: Path) -> None:
+def bare_site(folder: Path, base: Iterable[str] = BASE, carried: Iterable[str] = CARRIED) -> None:
     """The packages of a machine that has torch, numpy, pandas and pyarrow, and lacks what is carried."""
-    folder.mkdir()
-    for name in requirements(BASE) - set(CARRIED):
+    folder.mkdir(exist_ok=True)
+    for name in requirements(base) - set(carried):
         for part in parts(distribution(name)):
             if not (folder / part).exists():
                 (folder / part).symlink_to(str(distribution(name).locate_file(part)))
 
 
-def wheels(folder: Path) -> None:
+def wheels(folder: Path, carried: Iterable[str] = CARRIED) -> None:
     """The installed packages as wheels again."""
-    folder.mkdir()
-    for name in CARRIED:
+    folder.mkdir(exist_ok=True)
+    for name in carried:
         found = distribution(name)
         with zipfile.ZipFile(folder / f"{name}-{found.version}-py3-none-any.whl", "w") as archive:
             for part in parts(found):
