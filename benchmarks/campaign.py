@@ -19,7 +19,7 @@ one version of Python, which `--wheels DIR` unpacks for the call:
     pip download --only-binary=:all: --python-version 3.12 --platform manylinux2014_x86_64 \\
         -c constraints.txt -d DIR pydantic ruamel.yaml filelock
 
-True accuracies stand in the table if `--truth TABLE` gives them (CSV or Parquet), described as for
+True accuracies stand in the table if `--truth TABLE` gives them (CSV or Parquet; this needs scipy), described as for
 `dartsboard truth import table`: --cell-column index --column cifar10_test_200=cifar10/test/200
 """
 
@@ -312,12 +312,12 @@ def read_truth(options: argparse.Namespace) -> "Truth | None":
     Raises:
         UserError: it is missing or damaged, or lacks a column that is named.
     """
-    from harness.settings.tables import TruthSettings
-    from harness.settings.validation import validate
-    from harness.truth.sources import import_table, parse_columns
-
     if options.truth is None:
         return None
+    from harness.settings.tables import TruthSettings
+    from harness.settings.validation import validate
+    from harness.truth.sources import import_table, parse_columns  # needs scipy
+
     content = {
         "source": "table",
         "path": str(options.truth),

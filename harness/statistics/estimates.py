@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy  # loads its parts when they are used
 from numpy.typing import ArrayLike, NDArray
 
 from harness.base.streams import stream
@@ -81,6 +80,8 @@ def interquartile_mean(values: ArrayLike, axis: int | None = None) -> FloatArray
     Raises:
         ValueError: see `finite`.
     """
+    import scipy  # searches reach this module, and do without
+
     return np.asarray(scipy.stats.trim_mean(finite(values), 0.25, axis=axis), dtype=np.float64)
 
 
@@ -184,6 +185,8 @@ def proportion_interval(
     methods = {"wilson": "wilson", "clopper-pearson": "exact"}
     if method not in methods:
         raise ValueError(f"{method!r} is no interval of a proportion, expected one of: {', '.join(methods)}")
+    import scipy  # searches reach this module, and do without
+
     interval = scipy.stats.binomtest(int(successes), int(runs)).proportion_ci(level, methods[method])
     estimate = successes / runs
     # Rounding must not push an end past the estimate: both are 0 without, and 1 with nothing but, successes.

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy  # loads its parts when they are used
 from numpy.typing import NDArray
 
 from harness.statistics.estimates import FloatArray, check_share
@@ -100,6 +99,8 @@ def allowed_difference(first: pd.DataFrame, second: pd.DataFrame, *, level: floa
     variance = variances.sum()
     if variance == 0:
         return 0.0
+    import scipy  # searches reach this module, and do without
+
     freedom = variance**2 / (variances**2 / known["freedom"].to_numpy()).sum()
     return float(scipy.stats.t.ppf(1 - level / 2, freedom) * np.sqrt(variance))
 

@@ -117,7 +117,7 @@ def test_all_of_it_on_a_bare_machine_at_a_tiny_size(tmp_path: Path) -> None:
     wheels(tmp_path / "card", TRAVELLING)
     environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
     command = [str(python), "-m", "benchmarks.on_a_card", "run", str(tmp_path / "card"), str(tmp_path / "results")]
-    command += ["--quick", "--device", "cpu", "--minutes", "5", "--workers", "2"]
+    command += ["--quick", "--device", "cpu", "--minutes", "15", "--workers", "2"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     for page in PAGES:
