@@ -335,6 +335,32 @@ def compare(first: str, second: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("name")
+@click.option("--output", type=click.Path(path_type=Path), help="The folder to publish in, if not boards/.")
+@click.option("--replace", is_flag=True, help="Replace a published board of this name.")
+def publish(name: str, output: Path | None, replace: bool) -> None:
+    """Publish the finished board as the folder boards/NAME: its tables, where they come from, and a page on it."""
+    from harness.settings.validation import PARAMS_FILE, check_project_here
+    from reports.publish import PUBLISHED
+    from reports.publish import publish as publish_board
+
+    check_project_here(PARAMS_FILE)
+    folder = publish_board(name, PUBLISHED if output is None else output, replace=replace)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    click.echo(f"published {folder}, {size / 1e6:.1f} MB: its page is {folder / 'README.md'}")
+
+
+@main.command()
+@click.option("--board", required=True, type=click.Path(path_type=Path), help="The folder of a published board.")
+@click.option("--output", type=click.Path(path_type=Path), help="The folder to write, if not reports/published/NAME.")
+def report(board: Path, output: Path | None) -> None:
+    """Make the report of a published board from its folder alone; that of the board here is made by `dvc repro`."""
+    from reports.publish import report_of
+
+    click.echo(str(report_of(board, output)))
+
+
+@main.command()
 def sync() -> None:
     """Bring MLflow to the state of the run records, without duplicates; also while searches run."""
     from harness.settings.protocol import load_board

@@ -71,6 +71,7 @@ def build_report(
     tracked: Tracked = UNTRACKED,
     theory_folder: Path | None = None,
     processes: int = 0,
+    described: dict[str, Description] | None = None,
 ) -> Path:
     """Write the report into the folder `output` and return its main page.
 
@@ -84,13 +85,14 @@ def build_report(
         tracked: where MLflow keeps the runs.
         theory_folder: the theory stage's folder; without it the report has no such section.
         processes: how many draw beside this one; 0: this one draws.
+        described: what each method says of itself, where others than those installed here know that.
 
     Raises:
         UserError: the results or the theory are missing or damaged, or `output` cannot be written.
     """
     loaded = load_results(results)
     order = [str(variant) for variant in summary.comparison(loaded).index]
-    methods = {name: describe(board, name) for name in order}
+    methods = {name: described[name] if described else describe(board, name) for name in order}
     sections = [
         *_results_sections(loaded, board, order),
         *([section] if theory_folder and (section := theory.section(theory_folder)) else []),

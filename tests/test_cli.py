@@ -30,7 +30,7 @@ HEAVY = {"torch", "mlflow", "pandas", "pyarrow", "matplotlib", "sklearn", "torch
 IN_A_PROJECT = (
     *(["status"], ["plan"], ["prune"], ["sync"], ["ui"], ["sweep"], ["sweep", "--dry-run"], ["new-variant", "mine"]),
     *(["compare", "darts", "darts-2nd"], ["search", "darts", "--seed", "0"], ["search", "darts", "--seeds", "0,1"]),
-    *(["truth", "show", "0"], ["truth", "import", "analog-nasbench"]),
+    *(["truth", "show", "0"], ["truth", "import", "analog-nasbench"], ["publish", "mine"]),
 )
 """Commands that have to do with a project."""
 

@@ -74,6 +74,16 @@ def changed_sources(board: Board, *parts: Part) -> list[str]:
     return sentences
 
 
+def named_contents(board: Board) -> dict[Part, str | None]:
+    """Return the SHA-256 of what the board names for each part; None where it names nothing.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    sources = _current_sources(board)
+    return {part: sources[part].get("sha256") for part in KEYS}
+
+
 def _changed(part: Part, before: Source, now: Source) -> str:
     if all(before.get(key) == now[key] for key in NOTHING):
         return f"{KEYS[part].partition('.')[0]}: what params.yaml says of {now['path']}"

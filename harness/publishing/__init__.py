@@ -1,0 +1,1 @@
+"""Published boards: the tables of a finished board in a small folder that outlives its runs."""

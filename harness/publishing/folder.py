@@ -1,0 +1,167 @@
+"""Reads a published board. Its folder comes from outside: every file is checked before anything is made of it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from harness.base.errors import UserError, in_one_line, quoted
+from harness.base.files import check_name, open_file
+from harness.base.parquet import parse_parquet
+from harness.publishing.manifest import AGAIN, MANIFEST, PARAMS, RESULTS, THEORY, Manifest, read_manifest
+from harness.records.run_folders import METHOD_NAME
+from harness.results.columns import RESULT_COLUMNS
+from harness.results.folder import Results, load_results
+from harness.settings.protocol import Board
+from harness.settings.validation import read_yaml, validate
+from harness.untrusted.limited_reading import read_limited
+
+Result = TypeVar("Result")
+
+LARGEST = 64 * 2**20
+"""Bytes of all files of a published board; `tables.LARGEST` is what its tables may have when they are written."""
+MOST_ROWS = 20_000_000
+"""Of a table, for which a few bytes are enough."""
+
+NEEDED = (
+    PARAMS,
+    *(f"{RESULTS}/{name}.parquet" for name in RESULT_COLUMNS),
+    *(f"{RESULTS}/{name}.json" for name in ("truth", "provenance")),
+)
+STATUSES = ("done", "stopped", "diverged", "failed")
+"""Of the runs of a published board: it is finished."""
+
+
+@dataclass(frozen=True)
+class PublishedBoard:
+    """A published board whose files are all what was published."""
+
+    folder: Path
+    manifest: Manifest
+    board: Board
+    """What was compared: params.yaml, of whose protocols only the board's own is read."""
+
+    @property
+    def results(self) -> Path:
+        """Its tables, as the look-up stage wrote them."""
+        return self.folder / RESULTS
+
+    @property
+    def theory(self) -> Path | None:
+        """The tables of the theory stage; None where it was published without."""
+        return self.folder / THEORY if any(name.startswith(f"{THEORY}/") for name in self.manifest.files) else None
+
+    def load(self) -> Results:
+        """Read its tables.
+
+        Raises:
+            UserError: they lack a column, or hold what no finished board has.
+        """
+        results = load_results(self.results)
+        _check_runs(results, self.board, self.results / "runs.parquet")
+        return results
+
+
+def read_published(folder: Path) -> PublishedBoard:
+    """Read published.json and params.yaml of a published board, and check all its files.
+
+    Raises:
+        UserError: the folder is no published board, or of a newer version; or a file of it is missing, damaged, larger
+            than such files are, or none of a published board.
+    """
+    check_name(folder)
+    manifest = read_manifest(folder)
+    for name in NEEDED:
+        if name not in manifest.files:
+            raise UserError(f"{folder / MANIFEST} is damaged: it lists no {name}: {AGAIN}")
+    if sum(file.bytes for file in manifest.files.values()) > LARGEST:
+        raise UserError(f"{in_one_line(folder)} is larger than any published board, {LARGEST // 2**20} MB")
+    for name in manifest.files:
+        _check_file(folder, name, manifest)
+    tables = [folder / name for name in manifest.files if name.endswith(".parquet")]
+    *_, board = read_limited(_read, [*tables, folder / PARAMS])
+    if not isinstance(board, Board):
+        raise TypeError("the last file is that of the settings")
+    _check_names(board, manifest, folder)
+    return PublishedBoard(folder, manifest, board)
+
+
+def _check_file(folder: Path, name: str, manifest: Manifest) -> None:
+    """Compare a file with what published.json says of it; none is read that has another size."""
+    path, listed = folder / name, manifest.files[name]
+    try:
+        if path.is_symlink() or (folder / name.partition("/")[0]).is_symlink():
+            raise UserError(f"{path} is a link, which no published board has: {AGAIN}")
+        if path.stat().st_size != listed.bytes:
+            raise UserError(f"{path} is damaged (its size differs): {AGAIN}")
+        with open_file(path) as file:
+            content = file.read(listed.bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path} is missing: {AGAIN}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
+    if hashlib.sha256(content).hexdigest() != listed.sha256:
+        raise UserError(f"{path} is damaged (its checksum differs): {AGAIN}")
+
+
+def _read(path: Path) -> Board | None:
+    """Read a file as the commands will later, in a process whose time and memory are limited: settings or a table."""
+    if path.name == PARAMS:
+        content = read_yaml(path)
+        if not isinstance(content, dict):
+            raise UserError(f"{path} is empty or no mapping")
+        return validate(Board, _with_its_protocol_alone(content), where=str(path))
+    with open_file(path) as file:
+        parse_parquet(file.read(), path, MOST_ROWS).to_pandas()
+    return None
+
+
+def _with_its_protocol_alone(content: dict[str, object]) -> dict[str, object]:
+    """Return params.yaml without what the board did not use, so that a change of it in later versions does not matter.
+
+    That are the other protocols, and the place of a server for tracking.
+    """
+    protocols, chosen = content.get("protocols"), content.get("protocol")
+    if isinstance(protocols, dict) and chosen in protocols:
+        protocols = {chosen: protocols[chosen]}
+    return {**content, "protocols": protocols, "tracking": {"uri": None, "experiment": "published"}}
+
+
+def _check_names(board: Board, manifest: Manifest, folder: Path) -> None:
+    names = [*board.variants, *board.baselines]
+    for name in names:
+        if not METHOD_NAME.fullmatch(name):
+            raise UserError(f"{folder / PARAMS}: {quoted(name)} is no name of a method")
+    if set(manifest.methods) != set(names):
+        raise UserError(f"{folder / MANIFEST} is damaged: its methods are not those of {PARAMS}: {AGAIN}")
+
+
+def _check_runs(results: Results, board: Board, path: Path) -> None:
+    runs = results.runs
+    found = [(str(name), int(seed)) for name, seed in zip(runs["variant"], runs["seed"], strict=True)]
+    if sorted(found) != sorted(board.runs) or not runs["status"].isin(STATUSES).all():
+        raise UserError(f"{path} is damaged: its runs are not those of a finished board of {PARAMS}: {AGAIN}")
+    for column in results.columns:
+        if not runs[column.key].dropna().between(0, 100).all():
+            raise UserError(f"{path} is damaged: {column.key} holds what is no accuracy: {AGAIN}")
+
+
+def told_in_one_sentence(board: PublishedBoard, make: Callable[[], Result]) -> Result:
+    """Return what `make` makes of a published board.
+
+    Tables can be whole and still contradict each other, in more ways than can be checked before.
+
+    Raises:
+        UserError: it could not be made.
+    """
+    try:
+        return make()
+    except UserError as error:
+        place = "" if str(board.folder) in str(error) else f"{in_one_line(board.folder)}: "
+        raise UserError(f"{place}{error}") from None
+    except Exception as error:
+        raise UserError(
+            f"{in_one_line(board.folder)}: its tables contradict each other, or this version reads them otherwise "
+            f"({type(error).__name__}: {in_one_line(error)})"
+        ) from error
