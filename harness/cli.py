@@ -318,16 +318,22 @@ def plan(slots: int, price: float | None, measure: bool, as_json: bool) -> None:
 @main.command()
 @click.argument("first")
 @click.argument("second")
+@click.option("--board", type=click.Path(path_type=Path), help="The folder of a published board, instead of this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def compare(first: str, second: str, as_json: bool) -> None:
+def compare(first: str, second: str, board: Path | None, as_json: bool) -> None:
     """Say whether the board can tell FIRST and SECOND, two variants or baselines, apart: paired by seed."""
     from rich.console import Console
 
     from harness.board import compare as comparing
     from harness.settings.validation import PARAMS_FILE, check_project_here
 
-    check_project_here(PARAMS_FILE)
-    found = comparing.compare(first, second)
+    if board is None:
+        check_project_here(PARAMS_FILE)
+        found = comparing.compare(first, second)
+    else:
+        from harness.publishing.folder import compare_methods
+
+        found = compare_methods(board, first, second)
     if as_json:
         _print(comparing.as_json(found), as_json)
     else:

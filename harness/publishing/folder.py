@@ -9,6 +9,7 @@ from typing import TypeVar
 from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.files import check_name, open_file
 from harness.base.parquet import parse_parquet
+from harness.board.compare import Comparison, compare
 from harness.publishing.manifest import AGAIN, MANIFEST, PARAMS, RESULTS, THEORY, Manifest, read_manifest
 from harness.records.run_folders import METHOD_NAME
 from harness.results.columns import RESULT_COLUMNS
@@ -143,6 +144,8 @@ def _check_runs(results: Results, board: Board, path: Path) -> None:
     if sorted(found) != sorted(board.runs) or not runs["status"].isin(STATUSES).all():
         raise UserError(f"{path} is damaged: its runs are not those of a finished board of {PARAMS}: {AGAIN}")
     for column in results.columns:
+        if not column.label.isprintable():
+            raise UserError(f"{path.with_name('truth.json')} is damaged: a label cannot be read: {AGAIN}")
         if not runs[column.key].dropna().between(0, 100).all():
             raise UserError(f"{path} is damaged: {column.key} holds what is no accuracy: {AGAIN}")
 
@@ -165,3 +168,14 @@ def told_in_one_sentence(board: PublishedBoard, make: Callable[[], Result]) -> R
             f"{in_one_line(board.folder)}: its tables contradict each other, or this version reads them otherwise "
             f"({type(error).__name__}: {in_one_line(error)})"
         ) from error
+
+
+def compare_methods(folder: Path, first: str, second: str) -> list[Comparison]:
+    """Compare two methods of a published board, as `harness.board.compare` does those of the board here.
+
+    Raises:
+        UserError: see `read_published` and `compare`.
+    """
+    board = read_published(folder)
+    board.load()
+    return told_in_one_sentence(board, lambda: compare(first, second, board.results))

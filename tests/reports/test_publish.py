@@ -328,6 +328,12 @@ def _no_accuracies(folder: Path) -> None:
     rewrite(folder)
 
 
+def _odd_label(folder: Path) -> None:
+    path = folder / "results" / "truth.json"
+    path.write_text(path.read_text().replace('"CIFAR-10 test"', '"\\u001b[31mred"'))
+    rewrite(folder)
+
+
 def _contradiction(folder: Path) -> None:
     path = folder / "results" / "epochs.parquet"
     pd.read_parquet(path).assign(cell="no cell").to_parquet(path)
@@ -355,6 +361,7 @@ DAMAGE = [
     (_other_runs, "tiny/results/runs.parquet is damaged: its runs are not those of a finished board of params.yaml"),
     (_no_table, "tiny/results/runs.parquet is damaged"),
     (_no_accuracies, "tiny/results/runs.parquet is damaged: truth/cifar10/test holds what is no accuracy"),
+    (_odd_label, f"tiny/results/truth.json is damaged: a label cannot be read: {ANEW}"),
     (_contradiction, "tiny: 'no cell' is no cell"),
     (_no_manifest, "tiny is no published board: it has no published.json"),
     (_no_json, "tiny/published.json is damaged"),
