@@ -340,6 +340,23 @@ def compare(first: str, second: str, board: Path | None, as_json: bool) -> None:
         comparing.show(found, Console(highlight=False))
 
 
+@main.command("compare-boards")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare_boards(first: Path, second: Path, as_json: bool) -> None:
+    """Say what changed between two published boards, FIRST and SECOND, and to which methods it matters."""
+    from rich.console import Console
+
+    from harness.publishing import side_by_side
+
+    found = side_by_side.compare_boards(first, second)
+    if as_json:
+        _print(side_by_side.as_json(found), as_json)
+    else:
+        side_by_side.show(found, Console(highlight=False))
+
+
 @main.command()
 @click.argument("name")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder to publish in, if not boards/.")
