@@ -117,6 +117,8 @@ def _difference(here: pd.DataFrame, now: pd.DataFrame) -> str:
 
 
 def _equal(here: pd.Series, now: pd.Series) -> bool:
+    if here.equals(now):
+        return True
     if here.dtype == now.dtype == float:
         apart = (here - now).abs() > CLOSE * now.abs()
         return not apart.any() and bool((here.isna() == now.isna()).all())

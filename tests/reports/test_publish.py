@@ -25,7 +25,7 @@ from harness.results.columns import RESULT_COLUMNS
 from harness.results.folder import load_results
 from harness.search import registry
 from harness.settings.protocol import load_board
-from harness.truth.table import Truth
+from harness.truth.table import Truth, write_truth
 from reports.drawing.picture import Picture
 from reports.page import build_report
 from reports.publish import publish
@@ -191,6 +191,15 @@ def _fewer_runs(board: Path) -> None:
     write_params(board, {**PARAMS, "seeds": [0]})
 
 
+def _other_file(board: Path) -> None:
+    write_params(board, {**PARAMS, "truth": {"source": "nats-bench", "path": "elsewhere"}})
+
+
+def _other_source(board: Path) -> None:
+    truth = Truth.read()
+    write_truth(Truth(truth.frame, truth.provenance.model_copy(update={"source": "table"})))
+
+
 def _secret(board: Path) -> None:
     write_params(board, {**PARAMS, "tracking": {"uri": "https://me:secret@host", "experiment": "dartsboard"}})
 
@@ -208,6 +217,8 @@ def _secret(board: Path) -> None:
             f"results/truth.json is not what a look-up of these runs gives now (sha256 is another): {LOOK_UP}",
         ),
         (_fewer_runs, "results has runs that the board does not name: darts-2nd seed 1, random-search seed 1;"),
+        (_other_file, "truth.path: elsewhere is not what `dvc repro` last worked with: run `dvc repro`"),
+        (_other_source, "data/truth.parquet comes from table, not from analog-nasbench: run `dvc repro`"),
         (_secret, "params.yaml: tracking.uri has a user or a password"),
     ],
 )
