@@ -59,8 +59,16 @@ class PublishedBoard:
         Raises:
             UserError: they lack a column, or hold what no finished board has.
         """
+        return told_in_one_sentence(self, self._load)
+
+    def _load(self) -> Results:
         results = load_results(self.results)
         _check_runs(results, self.board, self.results / "runs.parquet")
+        for name in ("epochs", "alpha", "one_shot", "rank_correlation", "collapse"):
+            if not getattr(results, name)["epoch"].dropna().between(0, MOST_ROWS).all():
+                raise UserError(
+                    f"{self.results / f'{name}.parquet'} is damaged: it counts epochs that are none: {AGAIN}"
+                )
         return results
 
 

@@ -39,7 +39,8 @@ def write_compressed(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
     numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    plain = [name for name in numbers if 2 * pc.count_distinct(table[name]).as_py() > len(table)]
+    counted = {name: len(table) - table[name].null_count for name in numbers}
+    plain = [name for name in numbers if 2 * pc.count_distinct(table[name]).as_py() > counted[name]]
     pq.write_table(
         table,
         path,

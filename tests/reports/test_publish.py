@@ -26,6 +26,7 @@ from harness.results.folder import load_results
 from harness.search import registry
 from harness.settings.protocol import load_board
 from harness.truth.table import Truth, write_truth
+from reports.analysis.theory import Theory, read_theory
 from reports.drawing.picture import Picture
 from reports.page import build_report
 from reports.publish import publish
@@ -124,7 +125,12 @@ class TestPublish:
         write_run(run_folder("random-search", 1), lost, epochs.head(0))
         assert "results is older than the runs" not in fails("publish", "lost")  # the same fingerprint, another table
         look_up(load_board(), Truth.read(), Path("results"))
+        Path("data/theory").mkdir()
+        for name in Theory.__dataclass_fields__:
+            pd.DataFrame({"value": [0.5]}).to_parquet(f"data/theory/{name}.parquet")
         succeeds("publish", "lost", "--output", "elsewhere")
+        assert len(read_published(Path("elsewhere/lost")).load().finished) == 3
+        assert read_theory(Path("elsewhere/lost/theory")) is not None
         page = Path("elsewhere/lost/README.md").read_text()
         assert "Without a result, so in no mean: random-search seed 1 failed (it broke)." in page
         assert "| 1 of 2 |" in page
@@ -345,6 +351,12 @@ def _odd_label(folder: Path) -> None:
     rewrite(folder)
 
 
+def _no_epochs(folder: Path) -> None:
+    path = folder / "results" / "epochs.parquet"
+    pd.read_parquet(path).assign(epoch=10**15).to_parquet(path)
+    rewrite(folder)
+
+
 def _contradiction(folder: Path) -> None:
     path = folder / "results" / "epochs.parquet"
     pd.read_parquet(path).assign(cell="no cell").to_parquet(path)
@@ -373,6 +385,7 @@ DAMAGE = [
     (_no_table, "tiny/results/runs.parquet is damaged"),
     (_no_accuracies, "tiny/results/runs.parquet is damaged: truth/cifar10/test holds what is no accuracy"),
     (_odd_label, f"tiny/results/truth.json is damaged: a label cannot be read: {ANEW}"),
+    (_no_epochs, f"tiny/results/epochs.parquet is damaged: it counts epochs that are none: {ANEW}"),
     (_contradiction, "tiny: 'no cell' is no cell"),
     (_no_manifest, "tiny is no published board: it has no published.json"),
     (_no_json, "tiny/published.json is damaged"),
