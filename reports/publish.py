@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from harness.base.errors import UserError
 from harness.base.files import check_name, check_place_of_folder, named_path, whole_folder
 from harness.base.processes import usable_cores
 from harness.publishing.folder import PublishedBoard, read_published, told_in_one_sentence
-from harness.publishing.manifest import FIGURES, README, THEORY, Manifest, Method
+from harness.publishing.manifest import FIGURES, MANIFEST, README, THEORY, Manifest, Method
 from harness.publishing.readiness import check_board
 from harness.publishing.tables import check_size, copy_tables
 from harness.publishing.writing import check_place, manifest_of, write_manifest, write_tables
@@ -114,6 +115,8 @@ def report_of(folder: Path, output: Path | None = None) -> Path:
     published = read_published(folder)
     target = output or PAGES / published.manifest.name
     check_place_of_folder(target)
+    if (target / MANIFEST).exists():  # the figures of the report would replace those of the board
+        raise UserError(f"{target} is a published board, expected another folder for its report")
     return told_in_one_sentence(published, lambda: _report(published, target))
 
 

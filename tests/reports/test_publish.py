@@ -273,6 +273,11 @@ class TestReport:
             main.parent / "variants" / "random-search.html"
         ).read_text().replace("&#39;", "'")
 
+    def test_no_published_board_gives_way_to_it(self, alone: Path) -> None:
+        sentence = "tiny is a published board, expected another folder for its report"
+        assert fails("report", "--board", "tiny", "--output", "tiny") == sentence
+        assert read_published(alone).manifest.name == "tiny"
+
 
 def _files(folder: Path) -> Iterator[str]:
     return (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
