@@ -30,6 +30,12 @@ NEEDED = (
     *(f"{RESULTS}/{name}.parquet" for name in RESULT_COLUMNS),
     *(f"{RESULTS}/{name}.json" for name in ("truth", "provenance")),
 )
+UNUSED = {
+    "truth": {"source": "analog-nasbench", "path": None},
+    "costs": None,
+    "tracking": {"uri": None, "experiment": "published"},
+}
+"""Stands for keys of params.yaml that nobody asks a published board for."""
 STATUSES = ("done", "stopped", "diverged", "failed")
 """Of the runs of a published board: it is finished."""
 
@@ -41,7 +47,7 @@ class PublishedBoard:
     folder: Path
     manifest: Manifest
     board: Board
-    """What was compared: params.yaml, of whose protocols only the board's own is read."""
+    """What was compared: params.yaml, but for its `UNUSED` keys and the protocols that are not the board's."""
 
     @property
     def results(self) -> Path:
@@ -120,21 +126,21 @@ def _read(path: Path) -> Board | None:
         content = read_yaml(path)
         if not isinstance(content, dict):
             raise UserError(f"{path} is empty or no mapping")
-        return validate(Board, _with_its_protocol_alone(content), where=str(path))
+        return validate(Board, _without_what_made_it(content), where=str(path))
     with open_file(path) as file:
         parse_parquet(file.read(), path, MOST_ROWS).to_pandas()
     return None
 
 
-def _with_its_protocol_alone(content: dict[str, object]) -> dict[str, object]:
-    """Return params.yaml without what the board did not use, so that a change of it in later versions does not matter.
+def _without_what_made_it(content: dict[str, object]) -> dict[str, object]:
+    """Return params.yaml with what its tables are read by: what is gone may be of another form in later versions.
 
-    That are the other protocols, and the place of a server for tracking.
+    That are the other protocols, the server for tracking, and where truth and costs came from, which truth.json tells.
     """
     protocols, chosen = content.get("protocols"), content.get("protocol")
     if isinstance(protocols, dict) and chosen in protocols:
         protocols = {chosen: protocols[chosen]}
-    return {**content, "protocols": protocols, "tracking": {"uri": None, "experiment": "published"}}
+    return {**content, "protocols": protocols, **UNUSED}
 
 
 def _check_names(board: Board, manifest: Manifest, folder: Path) -> None:

@@ -260,7 +260,7 @@ class TestReport:
     def test_methods_that_this_code_knows_otherwise_or_not_at_all_break_nothing(
         self, alone: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        text = (alone / "params.yaml").read_text().replace("radius:", "reach:")
+        text = (alone / "params.yaml").read_text().replace("radius:", "reach:").replace("uri:", "address:")
         (alone / "params.yaml").write_text(text)
         rewrite(alone)
         known = {name: method for name, method in registry.methods().items() if name != "random-search"}
