@@ -40,10 +40,10 @@ def jpeg(seed: int) -> bytes:
     return file.getvalue()
 
 
-def write_parquet(path: Path) -> None:
+def write_parquet(path: Path, train: int = 8) -> None:
     rows = [
         {"split": split, "label": label, "name": f"{number}.jpg", "jpeg": jpeg(100 * position + number)}
-        for split, numbers in (("train", range(8)), ("test", range(8, 10)))
+        for split, numbers in (("train", range(train)), ("test", range(train, train + 2)))
         for position, label in enumerate(("truck", "cat", "dog", "ship", "frog"))
         for number in reversed(numbers)
     ]
