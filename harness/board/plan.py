@@ -147,8 +147,9 @@ def _plan(board: Board, slots: int, price: float | None, measure: bool) -> Board
     if measure and not any(cost and cost.measured for name, cost in costs.items() if name in board.variants):
         calibrate(board)
         costs = expected_costs(board)
+    inputs = runner.Inputs(board)
     methods = tuple(
-        MethodPlan(name, len(board.seeds), _done(board, name), _cores(board, name), cost)
+        MethodPlan(name, len(board.seeds), _done(board, name, inputs), _cores(board, name), cost)
         for name, cost in costs.items()
     )
     reference = PUBLISHED if published_rate(board.chosen) else None
@@ -159,7 +160,7 @@ def _cores(board: Board, name: str) -> int:
     return 1 if issubclass(registry.method(name), Baseline) else board.chosen.threads
 
 
-def _done(board: Board, name: str) -> int:
+def _done(board: Board, name: str, inputs: runner.Inputs) -> int:
     """Return how many runs of a method have a record of the present settings, data and code."""
     done = 0
     for seed in board.seeds:
@@ -168,7 +169,7 @@ def _done(board: Board, name: str) -> int:
             continue
         try:
             found = read_record(folder)
-            done += found.status != "failed" and found.fingerprint == runner.fingerprint(board, name, seed)
+            done += found.status != "failed" and found.fingerprint == runner.fingerprint(board, name, seed, inputs)
         except UserError:
             continue  # damaged, or the data to compare with is missing
     return done

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,12 +110,36 @@ def method_code_hash(name: str) -> str:
     return code_hash(*entries, source_file(method))
 
 
-def fingerprint(board: Board, name: str, seed: int) -> str:
+class Inputs:
+    """Hashes of what the runs of a board read; each is made when first asked for, and then holds for all of them."""
+
+    def __init__(self, board: Board):
+        self._board = board
+
+    @cached_property
+    def data(self) -> str:
+        """Of the images and their split; UserError if they are missing or damaged."""
+        return data_hash(IMAGES, self._board.chosen.data)
+
+    @cached_property
+    def truth(self) -> str:
+        """Of the source of the true accuracies; UserError if they are missing or damaged."""
+        return Truth.read(TRUTH_FILE).provenance.sha256
+
+
+def fingerprint(board: Board, name: str, seed: int, inputs: Inputs | None = None) -> str:
     """Return the hash of everything that a run's result depends on.
+
+    Args:
+        board: the settings.
+        name: of the method.
+        seed: of the run.
+        inputs: of the board, where many runs are asked for; None to read them for this one.
 
     Raises:
         UserError: the method or its settings are invalid, or its data or truth is missing.
     """
+    inputs = inputs or Inputs(board)
     content = {
         "variant": name,
         "settings": registry.settings_of(board, name).model_dump(mode="json"),
@@ -123,11 +147,11 @@ def fingerprint(board: Board, name: str, seed: int) -> str:
         "code": method_code_hash(name),
     }
     if issubclass(registry.method(name), baseline.Baseline):
-        content["truth"] = Truth.read(TRUTH_FILE).provenance.sha256
+        content["truth"] = inputs.truth
         content["operations"] = list(board.chosen.operations)
     else:
         content["protocol"] = board.chosen.model_dump(mode="json")
-        content["data"] = data_hash(IMAGES, board.chosen.data)
+        content["data"] = inputs.data
     return content_hash(content)
 
 

@@ -30,29 +30,29 @@ def code_hash(*entries: Path) -> str:
 def reached_files(*entries: Path) -> dict[str, bytes]:
     """Return the content of these files and of all project files they import, by their path in the project."""
     reached: dict[str, bytes] = {}
+    here = Path.cwd().resolve()
     waiting = list(entries)
     while waiting:
         path = waiting.pop()
-        label = _label(path)
+        label = _label(path, here)
         if label in reached:
             continue
         reached[label] = path.read_bytes()
-        waiting.extend(_files(_imported_modules(reached[label], ".".join(Path(label).parent.parts))))
+        waiting.extend(_files(_imported_modules(reached[label], ".".join(Path(label).parent.parts)), here))
     return reached
 
 
-def _label(path: Path) -> str:
-    here = Path.cwd().resolve()
+def _label(path: Path, here: Path) -> str:
     for root, folder in ((ROOT, ROOT), (here, here / OWN)):
         if path.is_relative_to(folder):
             return str(path.relative_to(root))
     return path.name
 
 
-def _files(modules: Iterable[str]) -> list[Path]:
+def _files(modules: Iterable[str], here: Path) -> list[Path]:
     found = []
     for module in modules:
-        roots = [ROOT, *([Path.cwd().resolve()] if module.startswith(f"{OWN}.") else [])]
+        roots = [ROOT, *([here] if module.startswith(f"{OWN}.") else [])]
         candidates = [root.joinpath(*module.split(".")).with_suffix(".py") for root in roots]
         found += [path for path in candidates if path.is_file()][:1]
     return found
@@ -80,7 +80,7 @@ def _imported_from(node: ast.ImportFrom, package: str) -> str:
 
 def _behind_the_door() -> dict[str, str]:
     """Return the module of each name that the public door offers."""
-    (path,) = _files([DOOR])
+    (path,) = _files([DOOR], ROOT)
     found: dict[str, str] = {}
     for node in ast.parse(path.read_bytes()).body:
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from harness.base.errors import UserError
 from harness.board import finished
-from harness.board.runner import fingerprint, is_running
+from harness.board.runner import Inputs, fingerprint, is_running
 from harness.records.checkpoint import Checkpoints, unfinished
 from harness.records.in_progress import InProgress
-from harness.records.record import RUNS, read_whole_run, run_folder
+from harness.records.record import RUNS, read_unchanged_run, run_folder
 from harness.search import registry
 from harness.settings.protocol import Board
 
@@ -40,24 +40,27 @@ def board_status(board: Board, runs: Iterable[tuple[str, int]] | None = None) ->
         UserError: params.yaml names an unknown method or wrong settings, or the data of runs that are there is missing.
     """
     registry.check_board(board)
-    begun = unfinished()
-    return [_run_status(board, name, seed, begun) for name, seed in (board.runs if runs is None else runs)]
+    begun: dict[tuple[str, int], set[str]] = {}
+    for found in unfinished():
+        begun.setdefault((found.variant, found.seed), set()).add(found.folder.name)
+    inputs = Inputs(board)
+    wanted = board.runs if runs is None else runs
+    return [_run_status(board, name, seed, begun.get((name, seed), set()), inputs) for name, seed in wanted]
 
 
-def _run_status(board: Board, name: str, seed: int, begun: list[Checkpoints]) -> RunStatus:
+def _run_status(board: Board, name: str, seed: int, interrupted: set[str], inputs: Inputs) -> RunStatus:
     if is_running(name, seed):
         return RunStatus(name, seed, "running", "a live process works on it")
-    interrupted = {found.folder.name for found in begun if (found.variant, found.seed) == (name, seed)}
     if not interrupted and not run_folder(name, seed).exists():  # which a fresh clone can say without any data
         return RunStatus(name, seed, "missing", "it was never run")
-    identity = fingerprint(board, name, seed)
+    identity = fingerprint(board, name, seed, inputs)
     if identity in interrupted:
         return RunStatus(name, seed, "interrupted", "it resumes from its checkpoint")
     folder = run_folder(name, seed)
     if not folder.exists():
         return RunStatus(name, seed, "missing", "it was never run")
     try:
-        record = read_whole_run(folder)
+        record = read_unchanged_run(folder)
     except UserError as error:
         return RunStatus(name, seed, "damaged", str(error))
     if record.fingerprint != identity:
@@ -92,22 +95,23 @@ def unwanted(board: Board) -> list[Path]:
         UserError: there are checkpoints or waiting runs, and what they belong to cannot be told without data.
     """
     wanted = {run_folder(name, seed) for name, seed in board.runs}
+    inputs = Inputs(board)
     folders = [path for path in sorted(RUNS.glob("*/seed-*")) if path not in wanted and _is_a_run(path)]
     return (
         folders
         + [
             checkpoints.folder
             for checkpoints in unfinished()
-            if not is_running(checkpoints.variant, checkpoints.seed) and not _may_resume(board, checkpoints)
+            if not is_running(checkpoints.variant, checkpoints.seed) and not _may_resume(board, checkpoints, inputs)
         ]
         + finished.forgotten(board)
     )
 
 
-def _may_resume(board: Board, checkpoints: Checkpoints) -> bool:
+def _may_resume(board: Board, checkpoints: Checkpoints, inputs: Inputs) -> bool:
     name, seed = checkpoints.variant, checkpoints.seed
     named = name in board.variants and seed in board.seeds
-    return named and fingerprint(board, name, seed) == checkpoints.folder.name
+    return named and fingerprint(board, name, seed, inputs) == checkpoints.folder.name
 
 
 def _is_a_run(path: Path) -> bool:

@@ -12,7 +12,15 @@ import pytest
 from harness.base.errors import UserError
 from harness.base.files import file_checksum
 from harness.base.parquet import write_parquet
-from harness.records.record import CHECKSUMS, EPOCH_COLUMNS, read_record, read_whole_run, run_folder, write_run
+from harness.records.record import (
+    CHECKSUMS,
+    EPOCH_COLUMNS,
+    read_record,
+    read_unchanged_run,
+    read_whole_run,
+    run_folder,
+    write_run,
+)
 from tests.harness.tracking.runs import alpha_table, epochs_table, record_of
 
 Table = pd.DataFrame
@@ -160,3 +168,40 @@ def test_a_record_of_the_first_version_may_lack_columns(folder: Path) -> None:
     write_parquet(pd.read_parquet(folder / "epochs.parquet").drop(columns="hessian_trace"), folder / "epochs.parquet")
     (folder / CHECKSUMS).unlink()
     assert read_record(folder) == read_whole_run(folder)
+
+
+def test_that_a_run_is_unchanged_is_told_without_a_look_into_its_tables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = read_whole_run(folder)
+    monkeypatch.setattr("harness.records.record.parse_parquet", lambda *args: pytest.fail("a table was read"))
+    assert read_unchanged_run(folder) == expected
+
+
+@pytest.mark.parametrize("name", ["record.json", "epochs.parquet", "alpha.parquet", "one_shot.parquet", CHECKSUMS])
+@pytest.mark.parametrize("damage", ["removed", "changed", "emptied"])
+def test_a_run_of_which_a_file_is_missing_or_another_is_not_unchanged(folder: Path, name: str, damage: str) -> None:
+    path = folder / name
+    if damage == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-2] + b"??" if damage == "changed" else b"")
+    with pytest.raises(UserError, match=r"^runs/darts/seed-0|/runs/darts/seed-0") as caught:
+        read_unchanged_run(folder)
+    assert "missing" in str(caught.value) or "damaged" in str(caught.value)
+
+
+def test_a_table_that_a_run_did_not_write_is_none_of_its_files(folder: Path) -> None:
+    (folder / CHECKSUMS).write_text(json.dumps({"record.json": file_checksum(folder / "record.json")}))
+    with pytest.raises(UserError, match=r"epochs\.parquet is damaged"):
+        read_unchanged_run(folder)
+
+
+def test_a_run_without_checksums_is_unchanged_if_it_can_be_read(folder: Path) -> None:
+    content = json.loads((folder / "record.json").read_text()) | {"schema_version": 1}
+    (folder / "record.json").write_text(json.dumps(content))
+    (folder / CHECKSUMS).unlink()
+    assert read_unchanged_run(folder) == read_whole_run(folder)
+    (folder / "alpha.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"alpha\.parquet is damaged"):
+        read_unchanged_run(folder)
