@@ -5,17 +5,16 @@ hundreds of runs takes longer than the runs. So this uses its Python interface, 
 """
 
 import logging
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import UserError
-from harness.base.files import whole_file
 from harness.board.protocol_file import write_protocol
 from harness.board.sources import write_sources
 from harness.fleet.dvc_project import LOCK_FILE, STAGES_FILE, check_stages_file, dvc_folder, dvc_project
+from harness.fleet.lock_file import write_stages
 from harness.settings.protocol import load_board
 
 if TYPE_CHECKING:
@@ -174,24 +173,21 @@ def _stages(repo: "Repo", names: set[str]) -> list[Any]:
 
 
 def _record(stages: list[Any]) -> None:
-    from dvc.dvcfile import Lockfile
-
     for stage in stages:
         stage.save()
         stage.commit()
-    changed = [stage for stage in stages if not _is_locked(stage)]
-    if not changed:
-        return
+    changed = _not_locked(stages)
     logging.getLogger("dvc.dvcfile").setLevel(logging.WARNING)  # it would tell of the file beside
-    with whole_file(LOCK_FILE) as staging:  # DVC would write into the file itself, and half of it if it were killed
-        if LOCK_FILE.exists():
-            shutil.copy(LOCK_FILE, staging)
-        Lockfile(changed[0].repo, str(staging)).dump_stages(changed)
+    write_stages(changed, LOCK_FILE)
 
 
-def _is_locked(stage: Any) -> bool:
-    """Whether dvc.lock says of a stage already what it would be told."""
+def _not_locked(stages: list[Any]) -> list[Any]:
+    """Return the stages of which dvc.lock says something else than it would be told."""
+    from dvc.dvcfile import Lockfile
     from dvc.stage.serialize import to_lockfile
 
-    held = stage.dvcfile.lockfile_contents.get("stages", {})
-    return bool(held.get(stage.name) == to_lockfile(stage)[stage.name])
+    if not stages:
+        return []
+    # Once for all: each stage, asked for it, would read the whole file.
+    held = Lockfile(stages[0].repo, str(LOCK_FILE)).load().get("stages", {})
+    return [stage for stage in stages if held.get(stage.name) != to_lockfile(stage)[stage.name]]
