@@ -71,7 +71,7 @@ def _ending_as(lines: Lines, added: Lines) -> Lines:
 
 
 def _content(lines: Lines) -> Any:
-    return YAML(typ="safe").load("".join(lines))
+    return YAML(typ="safe", pure=True).load("".join(lines))
 
 
 def _section(lines: Lines, key: str) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def read_yaml(path: Path) -> Any:
     """
     check_project_here(path)
     try:
-        return YAML(typ="safe").load(read_text(path))
+        return YAML(typ="safe", pure=True).load(read_text(path))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # what looks like a date or a number and is none fails in many ways
