@@ -23,8 +23,8 @@ class Outcome:
 
     run: Run
     status: "Status | Literal['refused', 'crashed', 'unfinished']"
-    """As in its record; or, where there is none, `refused`: it could not begin; `crashed`: its process died;
-    `unfinished`: no time was left, and it resumes."""
+    """As in its record; or, where there is none, `refused`: it could not begin; `crashed`: its process died, or its
+    record did not get to DVC's remote; `unfinished`: no time was left, and it resumes."""
     detail: str
     """The cell, or the reason that there is none."""
     seconds: float
