@@ -25,6 +25,8 @@ import ray
 OPTIONS = ("address", "autoscaling")
 ANSWER_SECONDS = 10
 """That a cluster gets to answer."""
+LOOK_SECONDS = 5.0
+"""Between two looks for nodes that were lost."""
 
 
 def create(folder: Path, options: dict[str, str]) -> "RayEngine":
@@ -60,9 +62,8 @@ def _connect(address: str | None) -> None:
 
 
 def _at_work(folder: Path, task: Task) -> Iterator[str | list[Outcome]]:
-    """Give the place of this worker, then the outcomes of the task."""
-    context = ray.get_runtime_context()
-    yield f"node {context.get_node_id()[:8]}"
+    """Give the node of this worker, then the outcomes of the task."""
+    yield ray.get_runtime_context().get_node_id()
     yield work(folder, task)
 
 
@@ -76,7 +77,9 @@ class RayEngine:
         # A process of its own for each task, for a search leaves threads and a CUDA context behind.
         self._remote = ray.remote(max_calls=1, max_retries=0, num_returns="streaming")(_at_work)
         self._streams: dict[Any, Task] = {}
-        self._places: dict[Task, str] = {}
+        self._nodes: dict[Task, str] = {}
+        """Where tasks are at work, by the ids of the nodes."""
+        self._looked = time.monotonic()
         self._sizes: set[tuple[float, float, float]] = set()
         """Of all nodes that were ever seen: GPUs, cores, bytes of memory."""
 
@@ -124,19 +127,20 @@ class RayEngine:
             first, waiting = ray.wait(list(self._streams), num_returns=1, timeout=left)
             more, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
             ended = [found for stream in (*first, *more) if (found := self._next(stream)) is not None]
+            ended += self._lost()
             if ended or not first:
                 return ended
 
     def running(self) -> dict[Task, str]:
         """Return the tasks at work, each with its node."""
-        return dict(self._places)
+        return {task: _place(node) for task, node in self._nodes.items()}
 
     def close(self) -> None:
         """Leave the cluster, which ends all tasks of this sweep; a cluster of this machine ends with them."""
         for stream in self._streams:
             ray.cancel(stream, force=True)
         self._streams.clear()
-        self._places.clear()
+        self._nodes.clear()
         ray.shutdown()
 
     def _next(self, stream: Any) -> Ended | None:
@@ -149,13 +153,30 @@ class RayEngine:
         except ray.exceptions.RayError as error:
             said = error
         if isinstance(said, str):
-            self._places[task] = said
+            self._nodes[task] = said
             return None
         del self._streams[stream]
-        place = self._places.pop(task, "a worker")
+        place = _place(self._nodes.pop(task, None))
         if isinstance(said, Exception):
             return Ended(task, cause=f"{place}: {type(said).__name__}: {_first_line(said)}")
         return Ended(task, tuple(said))
+
+    def _lost(self) -> list[Ended]:
+        """Return the tasks on nodes that Ray has given up.
+
+        Of one that is cut off Ray says that it is dead, and waits minutes for the answers of its tasks all the same.
+        """
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return []
+        self._looked = time.monotonic()
+        dead = {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
+        streams = {task: stream for stream, task in self._streams.items()}
+        lost = [task for task, node in self._nodes.items() if node in dead]
+        for task in lost:
+            stream = streams[task]
+            del self._streams[stream]  # what it still says is not heard: the task is somebody else's
+            ray.cancel(stream, force=True)
+        return [Ended(task, cause=f"{_place(self._nodes.pop(task))} is lost") for task in lost]
 
     def _see_nodes(self) -> None:
         for node in ray.nodes():
@@ -165,6 +186,10 @@ class RayEngine:
 
     def _fits(self, wanted: tuple[float, ...]) -> bool:
         return any(all(have >= want for have, want in zip(size, wanted, strict=True)) for size in self._sizes)
+
+
+def _place(node: str | None) -> str:
+    return f"node {node[:8]}" if node else "a worker"
 
 
 def _first_line(error: Exception) -> str:

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.base.errors import UserError
 from harness.board.runner import run_method
-from harness.fleet.engine import Resources, Task
+from harness.fleet.engine import Ended, Resources, Task
 from harness.fleet.group import Run
 from harness.fleet.schedule import Schedule
 from harness.records.checkpoint import unfinished
@@ -73,6 +74,36 @@ def test_a_board_survives_the_loss_of_a_node(project: Path, two_nodes, tmp_path_
     for run in runs:
         run_method(load_board(), *run)
         assert_same(result(*run), disturbed[run])
+
+
+def test_the_task_of_a_node_that_was_given_up_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray itself waits minutes for the answer of a host that is cut off, and that it calls dead."""
+    from harness.fleet.engines import ray as module
+
+    node, stream, cancelled = {"NodeID": "0123456789", "Alive": True}, iter(["0123456789"]), []
+    told = SimpleNamespace(
+        remote=lambda **how: lambda work: SimpleNamespace(options=lambda **needs: task_of_ray),
+        wait=lambda streams, **how: ([], streams) if engine.running() else (streams, []),
+        get=lambda said: said,
+        nodes=lambda: [node],
+        cancel=lambda lost, force: cancelled.append(lost),
+        exceptions=module.ray.exceptions,
+    )
+    task_of_ray = SimpleNamespace(remote=lambda *what: stream)
+    monkeypatch.setattr(module, "ray", told)
+    monkeypatch.setattr(module, "_connect", lambda address: None)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+    engine = module.create(tmp_path, {})
+    task = Task((Run("darts", 0),), SMALL, 1.0)
+    engine.submit(task)
+    assert engine.wait(0.0) == []
+    assert engine.running() == {task: "node 01234567"}
+    node["Alive"] = False
+    assert engine.wait(0.0) == [Ended(task, cause="node 01234567 is lost")]
+    assert engine.running() == {}
+    assert cancelled == [stream]
 
 
 def test_this_machine_without_a_cluster(project: Path) -> None:
