@@ -84,6 +84,7 @@ class TwoHosts:
         yield Scenario("Ray: a board on two hosts, through DVC's remote", lambda: self._sweep(lambda head: 0))
         yield Scenario(f"Ray: cable out for {SHORT_SECONDS:.0f} s", lambda: self._sweep(self._short))
         yield Scenario("Ray: one host cut off until it is lost, and back", lambda: self._sweep(self._cut_off))
+        yield Scenario("Ray: one host cut off for good", lambda: self._sweep(self._cut_off_for_good))
         yield Scenario("Ray: head killed and started again", lambda: self._sweep(self._kill_head))
 
     # What is done to a sweep; each returns how often it was done
@@ -100,6 +101,11 @@ class TwoHosts:
         self.second.pull_cable()
         time.sleep(LOST_SECONDS)
         self.second.plug_in_cable()
+        return 1
+
+    def _cut_off_for_good(self, head: subprocess.Popen[str]) -> int:
+        self._until_middle_on_second(head)
+        self.second.pull_cable()
         return 1
 
     def _kill_head(self, head: subprocess.Popen[str]) -> int:
@@ -129,6 +135,7 @@ class TwoHosts:
     def _again(self) -> None:
         """Make both hosts and the remote as new, for the next scenario."""
         self.second.end()
+        self.second.plug_in_cable()
         self._until_nodes(1)
         shutil.rmtree(self._folder / "remote" / "runs", ignore_errors=True)  # DVC believes that the rest stays
         for part in self._own.values():
