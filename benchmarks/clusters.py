@@ -7,7 +7,6 @@ Slurm with a configuration of its own (tests/clusters/own_slurm.py), Ray in two 
 (tests/clusters/two_hosts.py). What is missing is told in a sentence, with exit status 2. `make clusters` runs it.
 """
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -84,8 +83,7 @@ def main(only: str | None) -> None:
 
 
 def _write(counts: pd.DataFrame) -> None:
-    told = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, encoding="utf-8", check=True)
-    remarks = [f"Slurm: {told.stdout.strip()}"]
+    remarks = [f"Slurm: {own_slurm.version()}"]
     packages = ("torch", "submitit", "ray", "dvc", "dvc-webdav")
     write_page(
         NAME, f"{HEAD}\n{markdown(counts)}", counts, quick=False, output=None, packages=packages, remarks=remarks

@@ -42,6 +42,12 @@ def deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
 
+def test_the_version_needs_no_configured_cluster(deaf: None, tmp_path: Path) -> None:
+    """Debian's sinfo answers nothing without one, after half an hour of measurements."""
+    (tmp_path / "slurmctld").write_text('#!/bin/sh\ntest "$1" = -V && echo slurm-wlm 22.05.8\n')
+    assert own_slurm.version() == "slurm-wlm 22.05.8"
+
+
 def test_a_slurm_that_does_not_start_is_told_in_a_sentence(deaf: None) -> None:
     with pytest.raises(UserError, match=r"munged has ended: cannot resolve this host"), own_slurm.own_slurm():
         pass

@@ -69,6 +69,14 @@ def missing() -> list[str]:
     return [f"{PACKAGES} (there is no {absent[0]})"] if absent else []
 
 
+def version() -> str:
+    """Return what Slurm says of its version: a daemon, for the commands do so only where a cluster is configured."""
+    path = _find("slurmctld")
+    assert path is not None
+    told = subprocess.run([path, "-V"], capture_output=True, text=True, encoding="utf-8", check=True)
+    return told.stdout.strip()
+
+
 class OwnSlurm:
     """A cluster of two nodes with a core each, under way."""
 
