@@ -40,6 +40,7 @@ def write_stages(stages: list[Any], path: Path) -> None:
         held, new = _blocks(path), _blocks(staging)
         if held is not None and new is not None:
             _write(staging, held | new)
+            shutil.copymode(path, staging)
         elif path.exists():
             shutil.copy(path, staging)
             Lockfile(repo, str(staging)).dump_stages(stages)

@@ -80,8 +80,10 @@ def test_the_file_is_what_dvc_would_write_and_dvc_parses_none_of_the_others(
 
     monkeypatch.setattr(Lockfile, "dump_stages", noted)
     before = Path("dvc.lock").read_text()
+    Path("dvc.lock").chmod(0o664)
     assert record("many@d.e", "folder", "many@a") == Path("dvc.lock").read_text() != before
     assert len(names) == 2
+    assert Path("dvc.lock").stat().st_mode & 0o777 == 0o664
     assert dvc_stages.stale() == ["many@b-c", "many@1.5"]  # they have another setting by now
     dvc_stages.commit(*NAMES)
     assert dvc_stages.stale() == []
