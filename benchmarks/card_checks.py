@@ -22,7 +22,7 @@ from benchmarks.step_ways import BATCHES, QUICK, Size, noise, protocol, start_se
 from harness.base.determinism import deterministic_algorithms
 from harness.base.errors import UserError, in_one_line
 from harness.search.loop import Search
-from harness.testing.searches import first_step
+from harness.search.steps import Step
 
 NAME = "card_checks"
 SIZE = Size(cells_per_stage=1, batch=32)
@@ -41,7 +41,8 @@ def search(size: Size, device: str, precision: str = "float32", **network: bool)
 
 def slopes(one: Search) -> list[Tensor]:
     """Return the gradients of a first step, of all weights and of alpha, float64 on the host."""
-    step = first_step(one)
+    batches = [next(iter(one.data.epoch(half, 0))) for half in ("train", "valid")]
+    step = Step(one, 0, *batches)
     of_weights = step.weight_gradients().values()
     of_alpha = one.variant.alpha_gradient(step) or {}
     return [value.detach().cpu().double() for value in (*of_weights, *of_alpha.values()) if value is not None]
