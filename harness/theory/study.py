@@ -62,6 +62,7 @@ SMALL = Sizes(
 QUADRATIC, SUPERNET, TWINS = "quadratic", "supernet", "twins over mu"
 TOY_WEIGHTS, TOY_ALPHAS, TOY_COUPLING = 60, 30, 0.3
 Frames = dict[str, pd.DataFrame]
+Part = Callable[[Sizes], Frames]
 
 
 def limits_of_cells(sizes: Sizes) -> Frames:
@@ -74,32 +75,23 @@ def limits_of_cells(sizes: Sizes) -> Frames:
     }
 
 
-def gradients(sizes: Sizes) -> Frames:
-    """Compare the estimators with the exact hyper-gradient, on the quadratic problem and on supernets."""
+def on_quadratic(sizes: Sizes) -> Frames:
+    """Compare the estimators with the exact hyper-gradient on the quadratic problem."""
     toy = Quadratic(TOY_WEIGHTS, TOY_ALPHAS, coupling=TOY_COUPLING)
     reference = bias.ToyReference(toy)
     points = bias.trajectory(reference, sizes.step_shares, sizes.inner_steps)
     directions = bias.orthonormal_directions(reference.alpha.numel(), sizes.direction_sets)
-    terms = bias.with_bounds(bias.error_terms(reference, points), toy)
     found = [
         bias.compare_gradients(reference, points, sizes.terms),
         bias.compare_zeroth_order(reference, points, directions),
     ]
-    frames: dict[str, list[pd.DataFrame]] = {
-        "estimates": [frame.assign(problem=QUADRATIC, network=0) for frame in found],
-        "terms": [terms.assign(problem=QUADRATIC, network=0)],
-        "solutions": [],
-    }
-    processes = min(usable_cores(), sizes.networks) if sizes.networks > 1 else 0
-    on_networks = map_in_processes(partial(_on_network, sizes), range(sizes.networks), processes)
-    for network, measured in enumerate(on_networks):
-        for name, frame in measured.items():
-            frames[name].append(frame.assign(problem=SUPERNET, network=network))
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}
+    terms = bias.with_bounds(bias.error_terms(reference, points), toy)
+    named = [frame.assign(problem=QUADRATIC, network=0) for frame in (*found, terms)]
+    return {"estimates": pd.concat(named[:-1], ignore_index=True), "terms": named[-1]}
 
 
-def _on_network(sizes: Sizes, network: int) -> Frames:
-    torch.set_num_threads(1)
+def on_network(network: int, sizes: Sizes) -> Frames:
+    """Compare the estimators with the exact hyper-gradient on a supernet."""
     reference = supernet.SupernetReference(supernet.SupernetProblem(network))
     points = bias.trajectory(reference, sizes.network_step_shares, sizes.network_inner_steps)
     estimates = [bias.compare_gradients(reference, points, sizes.network_terms)]
@@ -107,11 +99,12 @@ def _on_network(sizes: Sizes, network: int) -> Frames:
         # A twin for each of 30 directions is dear, so one network and one point have to do.
         directions = bias.orthonormal_directions(reference.alpha.numel(), sets=1)[: sizes.network_directions]
         estimates.append(bias.compare_zeroth_order(reference, points[-1:], directions))
-    return {
+    frames = {
         "estimates": pd.concat(estimates, ignore_index=True),
         "terms": bias.error_terms(reference, points),
         "solutions": pd.DataFrame([asdict(supernet.solved_facts(reference))]),
     }
+    return {name: frame.assign(problem=SUPERNET, network=network) for name, frame in frames.items()}
 
 
 def twins(sizes: Sizes) -> Frames:
@@ -168,13 +161,29 @@ def setup(sizes: Sizes) -> Frames:
     return {"setup": pd.DataFrame(rows, columns=["part", "quantity", "value"])}
 
 
-PARTS: tuple[Callable[[Sizes], Frames], ...] = (setup, limits_of_cells, gradients, twins)
+def measured(sizes: Sizes) -> Frames:
+    """Measure everything, in as many processes as there are cores; return each frame under its name."""
+    networks = [partial(on_network, network) for network in range(sizes.networks)]
+    parts: list[Part] = [setup, limits_of_cells, on_quadratic, *networks, twins]
+    # The first network has the most to do, and the twins come next.
+    by_length = sorted(range(len(parts)), key=lambda number: parts[number] not in (*networks[:1], twins))
+    processes = usable_cores() if sizes.networks > 1 and usable_cores() > 1 else 0
+    found = map_in_processes(partial(_measured, sizes), [parts[number] for number in by_length], processes)
+    of_parts = dict(zip(by_length, found, strict=True))
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for number in range(len(parts)):
+        for name, frame in of_parts[number].items():
+            frames.setdefault(name, []).append(frame)
+    return {name: pd.concat(of_name, ignore_index=True) for name, of_name in frames.items()}
+
+
+def _measured(sizes: Sizes, part: Part) -> Frames:
+    torch.set_num_threads(1)
+    return part(sizes)
 
 
 def write_theory(folder: Path, sizes: Sizes) -> None:
     """Measure everything and write one Parquet file a frame; the folder appears whole."""
-    torch.set_num_threads(1)
     with whole_folder(folder) as staging:
-        for part in PARTS:
-            for name, frame in part(sizes).items():
-                write_parquet(frame, staging / f"{name}.parquet")
+        for name, frame in measured(sizes).items():
+            write_parquet(frame, staging / f"{name}.parquet")
