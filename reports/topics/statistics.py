@@ -6,12 +6,17 @@ from harness.base.errors import first_of
 from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from reports.analysis import aggregate
+from reports.analysis.few_seeds import by_few_seeds
 from reports.analysis.statistics import VERDICTS, baselines_with_result, best_baseline, column_statistics, versus
 from reports.drawing.picture import Picture
 from reports.figures.profiles import draw_profiles
 from reports.section import Block, Figures, Folded, Section, Text
+from reports.tables.few_seeds import few_seeds_table
 from reports.tables.statistics import aggregate_table, noise_table, statistics_table, versus_table
 from reports.tables.table import Table
+
+FEW_SEEDS = 3
+"""Of most papers."""
 
 
 def section(results: Results, board: Board, order: list[str]) -> Section | None:
@@ -34,7 +39,7 @@ def section(results: Results, board: Board, order: list[str]) -> Section | None:
         blocks.append(Text("No multi-trial baseline has a result to compare with."))
     elif baseline != board.reference:
         blocks += _versus_blocks(results, baseline, "baseline", order, baselines_with_result(results))
-    blocks.append(noise_table(results))
+    blocks += [noise_table(results), *_few_seeds_blocks(results)]
     return Section("statistics", "Statistics of the comparison", "Statistics", blocks)
 
 
@@ -63,6 +68,20 @@ def _aggregate_blocks(results: Results, board: Board, order: list[str]) -> list[
         "worse than the axis shows. Shade: pointwise 95 % bootstrap band; none where the runs do not differ."
     )
     return [aggregate_table(results, scored), Figures([("", picture)], caption)]
+
+
+def _few_seeds_blocks(results: Results) -> list[Block]:
+    """Return what a paper of few seeds would have said; nothing for a board of few seeds itself."""
+    found = by_few_seeds(results)
+    if found is None:
+        return []
+    values, table = found
+    few = table.index[table.index <= FEW_SEEDS].max()
+    sentence = (
+        f"A paper with {few} of these {values.shape[1]} seeds would have named another winner in "
+        f"{100 * table.loc[few, 'other_winner']:.0f} of 100 cases."
+    )
+    return [Text(sentence), few_seeds_table(values, table, results)]
 
 
 def _constant_runs(results: Results, order: list[str]) -> list[Block]:
