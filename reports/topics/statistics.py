@@ -6,13 +6,18 @@ from harness.base.errors import first_of
 from harness.results.folder import Results, TruthColumn
 from harness.settings.protocol import Board
 from reports.analysis import aggregate
-from reports.analysis.few_seeds import by_few_seeds
-from reports.analysis.statistics import VERDICTS, baselines_with_result, best_baseline, column_statistics, versus
+from reports.analysis.statistics import (
+    VERDICTS,
+    baselines_with_result,
+    best_baseline,
+    by_few_seeds,
+    column_statistics,
+    versus,
+)
 from reports.drawing.picture import Picture
 from reports.figures.profiles import draw_profiles
 from reports.section import Block, Figures, Folded, Section, Text
-from reports.tables.few_seeds import few_seeds_table
-from reports.tables.statistics import aggregate_table, noise_table, statistics_table, versus_table
+from reports.tables.statistics import aggregate_table, few_seeds_table, noise_table, statistics_table, versus_table
 from reports.tables.table import Table
 
 FEW_SEEDS = 3

@@ -7,8 +7,8 @@ import pytest
 
 from harness.results.folder import Results, load_results
 from harness.space.cell import ALL_SKIP, RESIDUAL
-from reports.analysis.few_seeds import by_few_seeds, complete, pairs_apart
-from reports.tables.few_seeds import few_seeds_table
+from reports.analysis.statistics import by_few_seeds, complete, pairs_apart
+from reports.tables.statistics import few_seeds_table
 from reports.tables.table import DASH
 from tests.reports.simulate import Simulation
 
