@@ -30,10 +30,10 @@ def import_table(
 ) -> Truth:
     """Read accuracies from a CSV (.csv, .csv.gz) or Parquet file; an empty field is a missing accuracy.
 
-    Without `trial_column` a row is the mean of a cell, with it one training.
+    Without `trial_column` a row is the mean of a cell, with it one training, or the mean where that field is empty.
 
     Raises:
-        UserError: see `import_truth`; or the file lacks a column that is named.
+        UserError: see `import_truth`; or the file lacks a column that is named, or has a cell's mean and trainings.
     """
     checksum = file_checksum(path)
     more = [name for name in (trial_column, seed_column) if name is not None]
@@ -49,19 +49,25 @@ def import_table(
     for name, column in columns.items():
         accuracy = column_numbers(table[name], f"{path}, column {quoted(name)}")
         part = frame.assign(accuracy=accuracy.to_numpy()).dropna(subset="accuracy")
+        _check_means(part, f"{path}, column {quoted(name)}")
         parts.append(part.assign(data_set=column.data_set, split=column.split, epochs=column.epochs))
     return build_truth(accuracies_frame(pd.concat(parts)), "table", path, checksum, allow_partial=allow_partial)
 
 
 def _trials(values: pd.Series, cells: pd.Series, path: Path) -> pd.Series:
-    """Return the trainings of each cell, however the file numbers them, as 1, 2, ..."""
+    """Return the trainings of each cell, however the file numbers them, as 1, 2, ...; null stays null."""
     numbers = _whole_numbers(values, path)
-    unknown = numbers.index[numbers.isna()]
-    if len(unknown):
-        raise UserError(
-            f"{path}, column {quoted(values.name)}, row {unknown[0] + 1}: the field is empty, expected a number"
-        )
     return numbers.groupby(cells.to_numpy()).rank(method="dense").astype("Int32")
+
+
+def _check_means(rows: pd.DataFrame, where: str) -> None:
+    means = rows.loc[rows["trial"].isna(), "cell"]
+    trained = means.index[means.isin(rows.loc[rows["trial"].notna(), "cell"])]
+    if len(trained):
+        raise UserError(
+            f"{where}, row {trained[0] + 1}: without a number of a training it is a mean, but single trainings of cell "
+            f"{means[trained[0]]} stand in this column too, expected one or the other"
+        )
 
 
 def _whole_numbers(values: pd.Series, path: Path) -> pd.Series:

@@ -117,11 +117,27 @@ def test_a_table_of_means_has_no_trainings(tmp_path: Path) -> None:
     assert TruthColumns(truth).trainings(pd.Series([SKIP])).empty
 
 
+def test_a_column_may_have_means_where_another_has_trainings(tmp_path: Path) -> None:
+    truth = imported(
+        tmp_path, f"cell,run,seed,test,valid\n{SKIP},0,777,60,\n{SKIP},1,,40,\n{SKIP},,,,41.5\n{CONV},,,93,\n"
+    )
+    assert truth.trials([SKIP], **VALID.model_dump())[["trial", "accuracy"]].isna().to_numpy().tolist() == [
+        [True, False]
+    ]
+    assert truth.accuracy([SKIP, CONV], **C10).tolist() == [50, 93]
+    counted, _ = truth.spread(**C10)
+    assert counted[SKIP] == 2
+    assert math.isnan(counted[CONV])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (ROWS + f"{SKIP},1,5,50,50\n", f"cell {SKIP} stands twice with the same cifar10 test of its training 2"),
-        (ROWS + "8,,5,50,50\n", "column 'run', row 7: the field is empty, expected a number"),
+        (
+            ROWS + f"{CONV},,5,,50\n",
+            f"column 'valid', row 7: without a number of a training it is a mean, but single trainings of cell {CONV}",
+        ),
         (ROWS + "8,1.5,5,50,50\n", "column 'run', row 7: expected a whole number, not 1.5"),
         (ROWS + "8,first,5,50,50\n", "column 'run', row 7: expected a whole number, not 'first'"),
         (ROWS + "8,0,9999999999,50,50\n", "column 'seed', row 7: expected a whole number, not"),
