@@ -58,7 +58,7 @@ class Machine(_Part):
     torch: str
     numpy: str
     git_revision: str | None
-    """Commit of the project that the runs were made with, with `+changes` when tracked files differed."""
+    """Commit of the project that the runs were made with, with `+changes` as in `Environment.git_revision`."""
     runs: dict[Name, list[int]]
     """The seeds by method."""
 

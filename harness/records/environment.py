@@ -25,11 +25,16 @@ def current_environment(device: str, deterministic: bool | None = None) -> Envir
     )
 
 
+OF_THE_BOARD = ("params.yaml", "dvc.lock")
+"""What a board asks for and what came of it, which records and published boards tell themselves."""
+
+
 def git_revision() -> str | None:
-    """Return the project's commit, with `+changes` when tracked files differ; None outside git."""
+    """Return the project's commit, with `+changes` when tracked files not of the board differ; None outside git."""
+    others = [":(top)", *(f":(exclude){name}" for name in OF_THE_BOARD)]
     try:
         revision = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *others)
     except (OSError, subprocess.CalledProcessError):
         return None
     return revision + ("+changes" if changed else "")

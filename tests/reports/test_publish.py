@@ -141,12 +141,14 @@ class TestPublish:
             return subprocess.run(["git", *name, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
         git("init", "--quiet")
-        git("add", "params.yaml")
+        Path("code.py").touch()
+        git("add", "params.yaml", "code.py")
         git("commit", "--quiet", "-m", "board")
         board_here, commit = load_board(), git("rev-parse", "HEAD")
-        assert manifest_of("clean", board_here, [], {}).code == Code(git_revision=commit, has_changes=False)
         with Path("params.yaml").open("a") as file:
-            file.write("# a remark\n")
+            file.write("# a remark, and published with the rest\n")
+        assert manifest_of("clean", board_here, [], {}).code == Code(git_revision=commit, has_changes=False)
+        Path("code.py").write_text("pass\n")
         publish("tiny", replace=True)
         assert manifest(Path("boards/tiny"))["code"] == {"git_revision": commit, "has_changes": True}
         page = Path("boards/tiny/README.md").read_text()
