@@ -41,6 +41,8 @@ class Task:
     seconds: float
     """How long it is expected to take."""
     store: Store = "shared"
+    in_proportion: bool = False
+    """Whether its seconds say only how long it takes beside other such tasks: nothing like it was measured."""
 
     def __str__(self) -> str:
         seeds = ", ".join(str(run.seed) for run in self.runs)

@@ -36,8 +36,9 @@ class Schedule:
         """Tasks that the engine has, and since when."""
         self.outcomes: dict[Run, Outcome] = {}
         self._deaths: Counter[Run] = Counter()
-        self._expected = self._took = 0.0
-        """Seconds of the tasks that have ended: as expected, and in fact."""
+        self._expected = {True: 0.0, False: 0.0}
+        self._took = {True: 0.0, False: 0.0}
+        """Seconds of the tasks that have ended, as expected and in fact, of those in proportion apart."""
         for task in tasks:
             self.waiting.setdefault(task.resources, []).append(task)
         for queue in self.waiting.values():
@@ -71,8 +72,8 @@ class Schedule:
     def _take_in(self, ended: Ended) -> list[Outcome]:
         seconds = self.clock() - self.begun.pop(ended.task)
         if ended.cause is None:
-            self._expected += ended.task.seconds
-            self._took += max((outcome.seconds for outcome in ended.outcomes), default=0.0)
+            self._expected[ended.task.in_proportion] += ended.task.seconds
+            self._took[ended.task.in_proportion] += max((outcome.seconds for outcome in ended.outcomes), default=0.0)
             outcomes = ended.outcomes
         else:
             outcomes = tuple(Outcome(run, "crashed", ended.cause, seconds) for run in ended.task.runs)
@@ -93,12 +94,19 @@ class Schedule:
         The expected seconds of the tasks that are left, times what tasks took in fact over what was expected of them,
         over as many places as there are tasks at work; at least the longest of them.
         """
-        now = self.clock()
-        running = self.engine.running()
-        left = [task.seconds for queue in self.waiting.values() for task in queue]
-        left += [task.seconds for task in self.begun.keys() - running.keys()]
-        left += [max(0.0, task.seconds - (now - self.begun[task])) for task in running.keys() & self.begun.keys()]
+        now, running = self.clock(), self.engine.running()
+        left = []
+        for task in [*self.begun, *(task for queue in self.waiting.values() for task in queue)]:
+            pace = self._pace(task.in_proportion)
+            if pace is None:
+                return None
+            worked = now - self.begun[task] if task in self.begun and task in running else 0.0
+            left.append(max(0.0, pace * task.seconds - worked))
         if not left or not running:
             return None if left else 0.0
-        pace = self._took / self._expected if self._expected else 1.0
-        return pace * max(max(left), sum(left) / len(running))
+        return max(max(left), sum(left) / len(running))
+
+    def _pace(self, in_proportion: bool) -> float | None:
+        if expected := self._expected[in_proportion]:
+            return self._took[in_proportion] / expected
+        return None if in_proportion else 1.0

@@ -44,14 +44,14 @@ def run_side_by_side(
     with ExitStack() as stack:
         engine = create_engine(placement.engine, placement.folder or Path.cwd(), dict(placement.options))
         stack.callback(engine.close)
-        tasks, costs_known = tasks_of(board, runs, placement, engine.gpus)
+        tasks = tasks_of(board, runs, placement, engine.gpus)
         place = {run: number for number, run in enumerate(runs)}
 
         def priority(task: Task) -> float:
             return -place[task.runs[0]] if in_order else task.seconds
 
         schedule = Schedule(engine, tasks, priority=priority)
-        follow = _Follower(board, schedule, display, costs_known)
+        follow = _Follower(board, schedule, display)
         go_on = turn([])
         while go_on and not schedule.done:
             ended = schedule.step(STEP_SECONDS)
@@ -62,20 +62,19 @@ def run_side_by_side(
     return schedule.outcomes
 
 
-def tasks_of(board: Board, runs: Sequence[Run], placement: Placement, gpus: bool) -> tuple[list[Task], bool]:
-    """Return the tasks, and whether their expected seconds are more than proportions."""
+def tasks_of(board: Board, runs: Sequence[Run], placement: Placement, gpus: bool) -> list[Task]:
+    """Return the tasks that these runs make, with what is expected of them."""
     costs = expected_costs(board, dict.fromkeys(run.method for run in runs))
-    return group_runs(board, runs, costs, gpus, placement.together, placement.store), all(costs.values())
+    return group_runs(board, runs, costs, gpus, placement.together, placement.store)
 
 
 class _Follower:
     """Shows how a schedule stands, now and then."""
 
-    def __init__(self, board: Board, schedule: Schedule, display: SweepDisplay, costs_known: bool):
+    def __init__(self, board: Board, schedule: Schedule, display: SweepDisplay):
         self._board = board
         self._schedule = schedule
         self._display = display
-        self._costs_known = costs_known
         self._runs = sum(len(task.runs) for queue in schedule.waiting.values() for task in queue)
         self._next = 0.0
         self._checkpoints: dict[Run, Checkpoints] = {}
@@ -96,8 +95,7 @@ class _Follower:
             for task, place in schedule.engine.running().items()
             if task in schedule.begun
         ]
-        left = schedule.seconds_left() if self._costs_known or done else None
-        return State(self._runs, done, len(outcomes) - done, working, left)
+        return State(self._runs, done, len(outcomes) - done, working, schedule.seconds_left())
 
     def _epochs(self, task: Task) -> str:
         if task.runs[0].method not in self._board.variants:

@@ -44,7 +44,7 @@ def group_runs(
     for run in runs:
         seeds.setdefault(run.method, []).append(run)
     return [
-        Task(group, *_needs(board, method, len(group), gpus, costs[method]), store)
+        Task(group, *_needs(board, method, len(group), gpus, costs[method]), store, in_proportion=costs[method] is None)
         for method, own in seeds.items()
         for group in _even(own, (together or TOGETHER) if _on_gpu(board, method, gpus) else 1)
     ]

@@ -129,3 +129,20 @@ def test_the_time_that_is_left_learns_from_what_tasks_took() -> None:
     assert schedule.seconds_left() == pytest.approx(60)  # four are left, two at a time, and each takes three times that
     finish(schedule)
     assert (clock(), schedule.seconds_left()) == (90, 0.0)
+
+
+def test_what_quick_tasks_took_says_nothing_of_those_that_nobody_has_measured() -> None:
+    clock = Clock()
+    known = [Task((Run("quick", seed),), Resources(0, 1, 0), 4.0) for seed in range(2)]
+    unknown = [Task((Run("long", seed),), Resources(0, 1, 0), 2.0, in_proportion=True) for seed in range(3)]
+    engine = SimulatedEngine(1, clock, lambda task: 300.0 if task.in_proportion else 1.0)
+    schedule = Schedule(engine, [*known, *unknown], clock=clock)
+    for _ in known:
+        schedule.step(1000.0)
+        assert schedule.seconds_left() is None
+    schedule.step(1000.0)
+    schedule.step(0.0)
+    assert clock() == 302
+    assert schedule.seconds_left() == pytest.approx(600)
+    clock.now += 100
+    assert schedule.seconds_left() == pytest.approx(500)
