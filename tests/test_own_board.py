@@ -96,7 +96,7 @@ def test_from_a_checkout_to_a_report_with_a_method_of_ones_own(tmp_path: Path) -
         },
         "reports/page.py": {"code", "report"},
         "harness/truth/nats_bench.py": {"code", "truth"},
-        "harness/cli.py": {"code"},
+        "harness/cli/runs.py": {"code"},
     }
     for file, stages in changes.items():
         assert repro(f"echo '# changed' >> {site / file}") == stages

@@ -21,7 +21,7 @@ ENTRY_POINT_GROUP = "dartsboard.variants"
 def tree_here() -> Path | None:
     """Return the current folder where it is a copy of the project, else None."""
     here = Path.cwd()
-    return here.resolve() if (here / "harness" / "cli.py").is_file() and (here / "variants").is_dir() else None
+    return here.resolve() if (here / "harness" / "__init__.py").is_file() and (here / "variants").is_dir() else None
 
 
 def is_own_board() -> bool:

@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
         ("variants/darts.py", {"report"}),
         ("pipelines/theory.py", {"theory"}),
         ("harness/search/loop.py", set()),
-        ("harness/cli.py", set()),
+        ("harness/cli/runs.py", set()),
     ],
 )
 def test_a_release_changes_the_versions_of_what_it_changed(board: Path, file: str, changed: set[str]) -> None:
