@@ -6,11 +6,13 @@ import hashlib
 import json
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,8 @@ from harness.board.runner import is_running, run_lock, run_search
 from harness.cli import main
 from harness.images.decoded import IMAGES, decode, load_cached, write_cached
 from harness.images.split import split_images
+from harness.publishing.folder import read_published
+from harness.publishing.manifest import MANIFEST
 from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.records.record import CHECKSUMS, read_table, read_whole_run, run_folder
 from harness.results.columns import RESULTS
@@ -39,15 +43,18 @@ from harness.testing import TINY_PROTOCOL
 from harness.tracking.tracked import TRACKED, Tracked, read_tracked
 from harness.truth.sources import import_table, import_truth
 from harness.truth.table import TRUTH_FILE, Truth, write_truth
+from reports.publish import publish
 from tests.conftest import tiny_params, write_params
 from tests.faults import hostile_arguments, hostile_pickles, mutations, odd_places, odd_tables
 from tests.faults.mutations import Random
+from tests.published import finish_board, rewrite
 
 WHOLE = Path("whole")
 """Copies of all files, which come back after each input."""
-NAMES = ("params.yaml", "data", "runs", "results", ".dartsboard", "sources")
+NAMES = ("params.yaml", "data", "runs", "results", ".dartsboard", "sources", "published")
 RUN = run_folder("darts", 0)
 OLD, ZIP = "sources/old/bench.pth", "sources/zip/bench.pth"
+PUBLISHED = Path("published/tiny")
 
 
 Files = Callable[[], list[Path]]
@@ -103,6 +110,7 @@ def prepare(folder: Path) -> None:
         with suppress(KeyboardInterrupt):
             run_search(board, "darts-2nd", 0, _stop_after_two)
         look_up(board, Truth.read(), RESULTS)
+        _write_published(PUBLISHED)
         TRACKED.write_text(Tracked(store="x", experiment_id="1", runs={"darts/seed-0": "a"}).model_dump_json())
         for name in NAMES:
             copy = shutil.copytree if Path(name).is_dir() else shutil.copy
@@ -167,6 +175,17 @@ def _write_sources(folder: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(random.integers(0, 256, (9 + number, 8, 3), dtype=np.uint8)).save(path)
     (folder / "split.json").write_text(json.dumps({"train": [0, 1, 2], "valid": ["int", ["3", "4"]]}))
+
+
+def _write_published(folder: Path) -> None:
+    """Publish a board of a baseline, with figures that hold nothing."""
+    with tempfile.TemporaryDirectory() as place:
+        shutil.copytree(IMAGES, Path(place) / IMAGES)
+        import_truth(load_board().truth, Path(place) / TRUTH_FILE)  # of all cells, which a baseline needs
+        with chdir(place), patch("reports.drawing.picture._drawn", lambda picture: ("<svg></svg>", b"")):
+            finish_board(variants={}, baselines={"random-search": {"evaluations": 5}}, reference="random-search")
+            published = publish(folder.name).absolute()
+        shutil.copytree(published, folder)
 
 
 # How each is read
@@ -252,6 +271,11 @@ def _tracked() -> str:
     return tracked.link("darts", 0) + tracked.message
 
 
+def _published() -> str:
+    published = read_published(PUBLISHED)
+    return published.load().finished.to_csv() + published.board.model_dump_json()
+
+
 def _locks() -> None:
     assert not is_running("darts", 0)
     with run_lock("darts", 0):
@@ -298,6 +322,10 @@ def _vouch_checkpoint(path: Path) -> None:
     path.rename(path.with_name(f"{path.name.split('.')[0]}.{checksum}.pt"))
 
 
+def _vouch_published(path: Path) -> None:
+    rewrite(PUBLISHED)
+
+
 def _one(path: str | Path) -> Callable[[], list[Path]]:
     return lambda: [Path(path)]
 
@@ -320,6 +348,7 @@ def targets() -> list[Target]:
     old, zip_, parquet = _source("nas-bench-201", OLD), _source("nas-bench-201", ZIP), _table("means.parquet")
     cells, batches = _all("sources/nats/*"), _all("sources/imagenet16/*")
     checkpoints = _all(f"{CHECKPOINTS}/*/*.pt")
+    published, vouch = _all(f"{PUBLISHED}/results/*.parquet"), _vouch_published
     return [
         Target("params.yaml", damaged(_one("params.yaml"), yaml, _board)),
         Target("params.yaml, by the command", damaged(_one("params.yaml"), yaml, _command("status"))),
@@ -339,6 +368,11 @@ def targets() -> list[Target]:
         Target("locks", damaged(_locks_files, by_bytes, _locks)),
         Target("results", damaged(_all(f"{RESULTS}/*.parquet"), by_bytes, _results)),
         Target("results' JSON", damaged(_all(f"{RESULTS}/*.json"), json_, _results)),
+        Target("published board", damaged(_all(f"{PUBLISHED}/results/*"), by_bytes, _published), _just(_published)),
+        Target("published board, vouched for", damaged(_all(f"{PUBLISHED}/results/*"), by_bytes, _published, vouch)),
+        Target("published.json", damaged(_one(PUBLISHED / MANIFEST), json_, _published)),
+        Target("published params.yaml", damaged(_one(PUBLISHED / "params.yaml"), yaml, _published, vouch)),
+        Target("odd tables of a published board", damaged(published, odd_tables.in_parquet, _published, vouch)),
         Target("NAS-Bench-201, old", damaged(_one(OLD), by_bytes, old)),
         Target("NAS-Bench-201, zip", damaged(_one(ZIP), by_bytes, zip_)),
         Target("NATS-Bench", damaged(cells, by_bytes, nats)),

@@ -24,7 +24,7 @@ from tests.faults import fuzzing, fuzzing_targets, mutations
 INPUTS = 5
 FEW = 1
 """Of kinds that take long."""
-LONG = ("command", "NAS-Bench", "NATS")
+LONG = ("command", "NAS-Bench", "NATS", "published")
 COLUMN = AccuracyColumn(data_set="cifar10", split="test", epochs=200)
 
 
