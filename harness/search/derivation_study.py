@@ -3,6 +3,7 @@
 from collections import Counter
 
 from harness.base.streams import stream
+from harness.images.batches import Batch
 from harness.search.derivation import argmax_without_none, gumbel_cells
 from harness.search.operation_strength import best_of_k, operation_strength
 from harness.search.variant import SearchView
@@ -24,18 +25,24 @@ def studied_cells(search: SearchView, draws: Counter[Cell]) -> dict[str, Cell]:
     """Return the cells of the rules that go beyond the op weights, by the name of the rule.
 
     `gumbel-mode` is the cell drawn most often, the first of equal ones. With `derivation.one_shot`,
-    `operation-strength` and `best-of-draws` ask the supernet on all validation images; that is no cost of the search,
-    so passes are not counted.
+    `operation-strength` and `best-of-draws` ask the supernet about all validation images, or about one batch of
+    `derivation.images`; that is no cost of the search, so passes are not counted.
     """
     if not draws:
         return {}
     cells = {"gumbel-mode": draws.most_common(1)[0][0]}
     if search.protocol.derivation.one_shot:
         passes = search.passes
-        batches = list(search.data.evaluation_batches("valid", search.data.batch_size))
+        batches = _batches(search)
         cells["operation-strength"] = argmax_without_none(
             operation_strength(search, batches), search.variant.operations
         )
         cells["best-of-draws"] = best_of_k(search, draws, batches)
         search.passes = passes
     return cells
+
+
+def _batches(search: SearchView) -> list[Batch]:
+    if (images := search.protocol.derivation.images) is not None:
+        return [search.data.probe_batch("valid", images)]
+    return list(search.data.evaluation_batches("valid", search.data.batch_size))

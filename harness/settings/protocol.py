@@ -152,6 +152,9 @@ class DerivationSettings(Settings):
     """Cells drawn from the final op weights."""
     one_shot: StrictBool
     """Ask the trained supernet too: operation strength, and the best of the draws by one-shot accuracy."""
+    images: StrictInt | None = Field(default=None, ge=2)
+    """Validation images, in one batch, that it is asked about; null: all of them, which may take half as long as the
+    search."""
 
 
 class DiagnosticsSettings(Settings):

@@ -1,12 +1,18 @@
+from collections import Counter
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from torch import Tensor
 
 from harness.base.streams import stream
 from harness.search.derivation import CHEAP_RULES, argmax_cell, argmax_without_none, gumbel_cells, skip_cap
+from harness.search.derivation_study import draw_cells, studied_cells
 from harness.space.cell import OPERATIONS, SKIP
+from harness.testing import tiny_search
+from variants.darts import Darts
 
 
 def mixture(seed: int = 0, spread: float = 1.0) -> np.ndarray:
@@ -90,3 +96,24 @@ def test_argmax_without_none_leaves_its_input_alone() -> None:
     before = op_weights.copy()
     argmax_without_none(op_weights)
     assert np.array_equal(op_weights, before)
+
+
+@pytest.mark.parametrize("images", [None, 10, 10_000])
+def test_the_supernet_is_asked_about_as_many_images_as_the_protocol_says(
+    images: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = tiny_search(Darts, derivation__images=images)
+    sizes = [len(labels) for _, labels in search.data.evaluation_batches("valid", 20)]
+    expected = sizes if images is None else [min(images, sum(sizes))]
+    asked: Counter[int] = Counter()
+    forward = search.supernet.forward
+
+    def counted(inputs: Tensor, *arguments: Any) -> Tensor:
+        asked[len(inputs)] += 1
+        return forward(inputs, *arguments)
+
+    monkeypatch.setattr(search.supernet, "forward", counted)
+    studied_cells(search, draw_cells(search))
+    questions = sum(asked.values()) / len(expected)
+    assert asked == Counter({size: questions * count for size, count in Counter(expected).items()})
+    assert questions > 1
