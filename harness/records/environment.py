@@ -25,8 +25,8 @@ def current_environment(device: str, deterministic: bool | None = None) -> Envir
     )
 
 
-OF_THE_BOARD = ("params.yaml", "dvc.lock")
-"""What a board asks for and what came of it, which records and published boards tell themselves."""
+OF_THE_BOARD = ("params.yaml", "sources.json", "dvc.lock")
+"""What a board asks for, and what the pipeline writes of it: records and published boards tell that themselves."""
 
 
 def git_revision() -> str | None:

@@ -18,7 +18,7 @@ def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A repository with a file of code, and a board in its folder `board`, which is the working directory."""
     (tmp_path / "board").mkdir()
     monkeypatch.chdir(tmp_path / "board")
-    for name in ("../code.py", "params.yaml", "dvc.lock"):
+    for name in ("../code.py", "params.yaml", "sources.json", "dvc.lock"):
         Path(name).touch()
     git("init", "--quiet", "..")
     git("add", "..")
@@ -28,6 +28,7 @@ def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_another_board_is_no_change_of_the_code(commit: str) -> None:
     Path("params.yaml").write_text("seeds: [1]\n")
+    Path("sources.json").write_text("{}")
     Path("dvc.lock").unlink()
     Path("notes.txt").touch()
     assert git_revision() == commit
