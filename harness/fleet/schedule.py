@@ -104,7 +104,7 @@ class Schedule:
             left.append(max(0.0, pace * task.seconds - worked))
         if not left or not running:
             return None if left else 0.0
-        return max(max(left), sum(left) / len(running))
+        return max(max(left), sum(left) / len(running)) or None  # all are overdue
 
     def _pace(self, in_proportion: bool) -> float | None:
         if expected := self._expected[in_proportion]:

@@ -146,3 +146,13 @@ def test_what_quick_tasks_took_says_nothing_of_those_that_nobody_has_measured() 
     assert schedule.seconds_left() == pytest.approx(600)
     clock.now += 100
     assert schedule.seconds_left() == pytest.approx(500)
+
+
+def test_nothing_is_said_of_the_time_left_where_all_is_overdue() -> None:
+    clock = Clock()
+    schedule = Schedule(SimulatedEngine(1, clock, lambda task: 100.0), make_tasks([(10, 1, 1)]), clock=clock)
+    schedule.step(0.0)
+    clock.now += 4
+    assert schedule.seconds_left() == pytest.approx(6)
+    clock.now += 7
+    assert schedule.seconds_left() is None
