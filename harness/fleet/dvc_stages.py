@@ -135,9 +135,13 @@ def cached(*names: str) -> list[str]:
         UserError: DVC cannot say.
     """
     from dvc.stage.cache import RunCacheNotFoundError
+    from dvc_data.hashfile.hash_info import HashInfo
 
     def is_cached(stage: Any) -> bool:
-        stage.save_deps()  # which a dry look leaves out
+        if any(dep.changed() for dep in stage.deps):
+            stage.save_deps()  # which a dry look leaves out
+            for out in stage.outs:
+                out.hash_info = HashInfo()  # what dvc.lock says of it belongs to the inputs of then
         try:
             stage.repo.stage_cache.restore(stage, dry=True)
         except RunCacheNotFoundError:

@@ -60,6 +60,16 @@ def test_a_missing_lock_file_is_no_damage(finished: Path, capsys: pytest.Capture
     assert capsys.readouterr().err == ""
 
 
+def test_what_the_cache_holds_is_told_of_the_inputs_as_they_are_now(finished: Path) -> None:
+    assert dvc_stages.cached("one", "two") == ["one", "two"]
+    Path("zero.txt").write_text("changed")
+    assert dvc_stages.cached("one", "two") == ["two"]  # of `one` dvc.lock knows outputs, but those of other inputs
+    Path("zero.txt").write_text("")
+    assert dvc_stages.cached("one", "two") == ["one", "two"]
+    Path("dvc.lock").unlink()
+    assert dvc_stages.cached("one", "two") == ["one", "two"]
+
+
 @pytest.mark.parametrize("part", [".dvc/cache", ".dvc/cache/runs", ".dvc/cache/files/md5"])
 def test_a_cache_that_is_none_is_a_sentence_before_anything_is_done(
     finished: Path, part: str, capsys: pytest.CaptureFixture[str]
