@@ -75,7 +75,7 @@ def use(file: Path) -> None:
 @click.command("new-variant")
 @click.argument("name")
 def new_variant(name: str) -> None:
-    """Begin a search variant NAME: a file that runs as it is, its settings, its test and its page."""
+    """Begin a search variant NAME: a file that runs as it is, its settings, its test and, in the project, its page."""
     from harness.new_variant import new_variant as write_new_variant
 
     for path in write_new_variant(name):

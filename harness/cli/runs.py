@@ -69,7 +69,7 @@ def _search_many(variant: str, seeds: str, workers: int | None) -> None:
     show_default=True,
     help="Where workers find data and leave records: in this folder, or through DVC's remote.",
 )
-@click.option("--together", type=click.IntRange(min=1), help="Seeds on one GPU, at most; else as in search --seeds.")
+@click.option("--together", type=click.IntRange(min=1), help="Seeds on one GPU, at most; else 4.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be run.")
 def sweep(
     engine: str, options: tuple[str, ...], folder: Path | None, store: "Store", together: int | None, dry_run: bool

@@ -25,8 +25,8 @@ def studied_cells(search: SearchView, draws: Counter[Cell]) -> dict[str, Cell]:
     """Return the cells of the rules that go beyond the op weights, by the name of the rule.
 
     `gumbel-mode` is the cell drawn most often, the first of equal ones. With `derivation.one_shot`,
-    `operation-strength` and `best-of-draws` ask the supernet about all validation images, or about one batch of
-    `derivation.images`; that is no cost of the search, so passes are not counted.
+    `operation-strength` and `best-of-draws` ask the supernet about all validation images, or about as many as
+    `derivation.images` says; that is no cost of the search, so passes are not counted.
     """
     if not draws:
         return {}
@@ -43,6 +43,8 @@ def studied_cells(search: SearchView, draws: Counter[Cell]) -> dict[str, Cell]:
 
 
 def _batches(search: SearchView) -> list[Batch]:
-    if (images := search.protocol.derivation.images) is not None:
-        return [search.data.probe_batch("valid", images)]
-    return list(search.data.evaluation_batches("valid", search.data.batch_size))
+    size = search.data.batch_size  # larger ones would take more memory than a step
+    if (number := search.protocol.derivation.images) is None:
+        return list(search.data.evaluation_batches("valid", size))
+    images, labels = search.data.probe_batch("valid", number)
+    return list(zip(images.split(size), labels.split(size), strict=True))

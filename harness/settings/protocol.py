@@ -153,8 +153,8 @@ class DerivationSettings(Settings):
     one_shot: StrictBool
     """Ask the trained supernet too: operation strength, and the best of the draws by one-shot accuracy."""
     images: StrictInt | None = Field(default=None, ge=2)
-    """Validation images, in one batch, that it is asked about; null: all of them, which may take half as long as the
-    search."""
+    """Validation images that it is asked about; null: all of them, which took a third as long as a search of
+    `small-cifar`."""
 
 
 class DiagnosticsSettings(Settings):

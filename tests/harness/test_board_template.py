@@ -35,9 +35,10 @@ METHODS = {"variants": ("darts", "pc-darts", "drnas"), "baselines": ("random-sea
 """Three searches and a baseline, which take minutes."""
 
 SAID_OF_SETTINGS = {
-    "Switch the protocol by its name; every setting is explained in\n# harness/settings/ and docs/.": (
-        "`dartsboard variants` lists the methods that may stand here."
+    "Switch the protocol by its name; every setting is explained in\n# docs/protocol.md and the pages that it names.": (
+        "`dartsboard variants` lists the methods that may\n# stand here; docs/protocol.md of Dartsboard explains every setting."
     ),
+    "that somebody measured: docs/truth.md.": "that somebody measured: docs/truth.md of Dartsboard.",
     "with its settings. Each is explained in docs/variants/. These show every family;\n"
     "# `dartsboard use boards/all-methods.yaml` puts all methods here.": (
         "with its settings; one that is not named here has the method's default."
