@@ -2,10 +2,11 @@
 
     python -m benchmarks.precision boards/FLOAT32 boards/BFLOAT16
 
-writes benchmarks/results/precision.md and .csv. The boards are made by `dartsboard publish`, from the same code, images
-and seeds.
+writes benchmarks/results/precision.md and .csv. The boards are made by `dartsboard publish`, of the same methods and
+seeds under the same protocol, but for `precision` and `network.compile`.
 """
 
+import math
 from pathlib import Path
 
 import click
@@ -29,7 +30,7 @@ KEYS = ["variant", "seed"]
 EXPECTED = {"precision", "network.compile"}
 """Settings of the protocol that the two boards may differ in."""
 QUANTITIES = {
-    "truth": "true accuracy, %",
+    "truth": "true accuracy of the returned cell, %",
     "skip_mass": "skip weight at the end",
     f"count_{SKIP}": "skips of the argmax cell",
     "collapse": "epoch of skip collapse",
@@ -39,7 +40,8 @@ QUANTITIES = {
 def outcomes(results: Results) -> pd.DataFrame:
     """Return what each search came to: index variant and seed, columns `QUANTITIES` and the returned `cell`.
 
-    A search without a skip collapse counts as one that collapses in the epoch after its last.
+    The truth is that of the column that ranks. A search without a skip collapse counts as one that collapses in the
+    epoch after its last.
     """
     ends = end_values(results)
     collapse = results.collapse[results.collapse["criterion"] == "skip"].set_index(KEYS)
@@ -61,30 +63,29 @@ def side_by_side(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     shared = first.index.intersection(second.index)
     if shared.empty:
         raise UserError("no search is on both boards, expected the same methods and seeds")
+    boards = {"float32": first, "bfloat16": second}
     rows, columns = [], {}
     for method in dict.fromkeys(shared.get_level_values("variant")):
         for name, label in QUANTITIES.items():
-            values = [table.loc[shared, name].loc[method].to_numpy(np.float64) for table in (first, second)]
-            differences = pd.Series(values[1] - values[0], shared[shared.get_loc(method)].get_level_values("seed"))
-            found = differences.dropna().round(DECIMALS)
-            columns[method, name] = found
-            interval = bootstrap_interval([found], pooled(np.mean))
-            rows.append(
-                {
-                    "method": method,
-                    "what": label,
-                    "pairs": len(found),
-                    "float32": np.nanmean(values[0]),
-                    "sd": np.nanstd(values[0], ddof=1),
-                    "bfloat16": np.nanmean(values[1]),
-                    "its sd": np.nanstd(values[1], ddof=1),
-                    "difference": interval.estimate,
-                    "low": interval.low,
-                    "high": interval.high,
-                }
-            )
+            pairs = pd.DataFrame({side: table.loc[shared, name].loc[method] for side, table in boards.items()}).dropna()
+            columns[method, name] = (pairs["bfloat16"] - pairs["float32"]).round(DECIMALS)
+            rows.append({"method": method, "what": label, **_row(pairs, columns[method, name])})
     table = pd.DataFrame(columns).fillna(0.0)  # a seed that a method lacks is a zero, which changes nothing
     return pd.DataFrame(rows).assign(p=step_down_sign_flips(table))
+
+
+def _row(pairs: pd.DataFrame, differences: pd.Series) -> dict[str, float]:
+    """Return means, sds, and the mean difference with its interval; NaN where there is no pair."""
+    known = len(pairs) > 0
+    interval = bootstrap_interval([differences], pooled(np.mean)) if known else (math.nan,) * 3
+    return {
+        "pairs": len(pairs),
+        "float32": pairs["float32"].mean(),
+        "sd": pairs["float32"].std(),
+        "bfloat16": pairs["bfloat16"].mean(),
+        "its sd": pairs["bfloat16"].std(),
+        **dict(zip(("difference", "low", "high"), interval, strict=True)),
+    }
 
 
 def sentences(table: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame) -> str:
@@ -92,7 +93,7 @@ def sentences(table: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame) ->
     apart = table[table["p"] < LEVEL]
     pairs = int(table["pairs"].max())
     if pairs < fewest_pairs(LEVEL):
-        said = f"{pairs} pairs are too few for any test: {fewest_pairs(LEVEL)} are needed."
+        said = f"Too few pairs for any test ({pairs} at most): {fewest_pairs(LEVEL)} are needed."
     elif apart.empty:
         said = (
             f"No difference is told from chance: the smallest p-value is {table['p'].min():.2g}. The intervals say how "
@@ -103,7 +104,7 @@ def sentences(table: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame) ->
         said = f"Told from chance (p below {LEVEL}): {named}."
     shared = first.index.intersection(second.index)
     equal = int((first.loc[shared, "cell"] == second.loc[shared, "cell"]).sum())
-    return f"{said} Of {len(shared)} searches, {equal} return the same cell in both."
+    return f"{said} The same cell is returned in both by {equal} of {len(shared)}."
 
 
 def check_comparable(boards: tuple[PublishedBoard, PublishedBoard], results: tuple[Results, Results]) -> None:
@@ -117,7 +118,7 @@ def check_comparable(boards: tuple[PublishedBoard, PublishedBoard], results: tup
         raise UserError(f"the boards are in {' and '.join(precisions)}, expected float32 and bfloat16, in this order")
 
 
-def document(boards: tuple[PublishedBoard, PublishedBoard], table: pd.DataFrame, said: str) -> str:
+def document(boards: tuple[PublishedBoard, PublishedBoard], label: str, table: pd.DataFrame, said: str) -> str:
     """Return the page without its footer."""
     protocol = boards[0].manifest.protocol
     compiled = [board.board.chosen.network.compile for board in boards]
@@ -125,14 +126,24 @@ def document(boards: tuple[PublishedBoard, PublishedBoard], table: pd.DataFrame,
 
 Searches under the protocol `{protocol}` in float32{", compiled," if compiled[0] else ""} and in
 bfloat16{", compiled," if compiled[1] else ""} from the same seeds, so the same first weights, batches and draws. Means
-over runs with their sd; differences are bfloat16 minus float32, seed by seed, with 95 % bootstrap intervals; p of sign
-flips, stepped down over all rows of the table. True accuracy is that of the returned cell; a search whose cell has
-fewer than four skips at its end counts as collapsed in the epoch after its last.
+over the pairs with their sd; differences are bfloat16 minus float32, seed by seed, with 95 % bootstrap intervals;
+p-values are those of sign flips, stepped down over all rows of the table. True accuracies are those on {label}.
+A search whose argmax cell has fewer than four skips at its end counts as collapsed in the epoch after its last.
 
 {markdown(table)}
 
 {said}
 """
+
+
+def remarks(boards: tuple[PublishedBoard, PublishedBoard]) -> list[str]:
+    """Return what the runs of each board were made with."""
+    return [
+        f"{board.board.chosen.precision} made at {machine.git_revision or 'no commit'} with torch {machine.torch} on "
+        f"{machine.processor} ({machine.device})"
+        for board in boards
+        for machine in board.manifest.machines
+    ]
 
 
 @click.command()
@@ -146,13 +157,8 @@ def main(float32: Path, bfloat16: Path, quick: bool, output: Path | None) -> Non
     check_comparable(boards, results)
     first, second = map(outcomes, results)
     table = side_by_side(first, second)
-    machines = ", ".join(dict.fromkeys(machine.processor for board in boards for machine in board.manifest.machines))
-    remarks = (
-        f"commits: {', '.join(str(board.manifest.code.git_revision) for board in boards)}",
-        f"made on: {machines}",
-    )
-    page = document(boards, table, sentences(table, first, second))
-    write_page(NAME, page, table, quick=quick, output=output, packages=("torch", "pandas"), remarks=remarks)
+    page = document(boards, results[0].main.label, table, sentences(table, first, second))
+    write_page(NAME, page, table, quick=quick, output=output, packages=("numpy", "pandas"), remarks=remarks(boards))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def truth() -> None:
 @click.argument("path", required=False)
 @click.option("--cell-column", help="For `table`: the column that names the cell, by index or string.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=DATA_SET/SPLIT/EPOCHS", help="For `table`; repeat.")
-@click.option("--trial-column", help="For `table`: the column that numbers trainings, where a row is one.")
+@click.option(
+    "--trial-column", help="For `table`: the column that numbers trainings, where a row is one; empty: a mean."
+)
 @click.option("--seed-column", help="For such a table: the column of their seeds.")
 @click.option("--partial", is_flag=True, help="Accept a source that lacks cells.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write only this file, and leave the project alone.")

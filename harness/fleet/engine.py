@@ -32,6 +32,11 @@ class Resources:
     """Of the host; 0 where nothing is known yet."""
 
 
+Kind = Literal["search", "search in proportion", "baseline"]
+"""What some tasks of a kind took says how long others will. `search in proportion`: the seconds say only how long a
+task takes beside other such ones, for nothing like it was measured."""
+
+
 @dataclass(frozen=True)
 class Task:
     """Runs of one method that one worker does: one run, or several that share a GPU. Each run is in one task only."""
@@ -41,8 +46,7 @@ class Task:
     seconds: float
     """How long it is expected to take."""
     store: Store = "shared"
-    in_proportion: bool = False
-    """Whether its seconds say only how long it takes beside other such tasks: nothing like it was measured."""
+    kind: Kind = "search"
 
     def __str__(self) -> str:
         seeds = ", ".join(str(run.seed) for run in self.runs)

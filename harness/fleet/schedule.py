@@ -1,11 +1,11 @@
 """Which task goes next, and what is done when its worker dies. Knows of no engine in particular, and of no DVC."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harness.fleet.engine import Ended, Engine, Resources, Task
+from harness.fleet.engine import Ended, Engine, Kind, Resources, Task
 from harness.fleet.group import Outcome, Run
 
 RETRIES = 2
@@ -36,9 +36,11 @@ class Schedule:
         """Tasks that the engine has, and since when."""
         self.outcomes: dict[Run, Outcome] = {}
         self._deaths: Counter[Run] = Counter()
-        self._expected = {True: 0.0, False: 0.0}
-        self._took = {True: 0.0, False: 0.0}
-        """Seconds of the tasks that have ended, as expected and in fact, of those in proportion apart."""
+        self._at_work: dict[Task, float] = {}
+        """Tasks that were seen at work, and since when."""
+        self._expected: defaultdict[Kind, float] = defaultdict(float)
+        self._took: defaultdict[Kind, float] = defaultdict(float)
+        """Seconds of the tasks that have ended, by their kind: as expected, and in fact."""
         for task in tasks:
             self.waiting.setdefault(task.resources, []).append(task)
         for queue in self.waiting.values():
@@ -58,6 +60,8 @@ class Schedule:
         while (task := self._next()) is not None:
             self.engine.submit(task)
             self.begun[task] = self.clock()
+        for task in self.engine.running():  # which on a cluster may be long after
+            self._at_work.setdefault(task, self.clock())
         final = [outcome for ended in self.engine.wait(seconds) for outcome in self._take_in(ended)]
         self.outcomes |= {outcome.run: outcome for outcome in final}
         return final
@@ -70,10 +74,11 @@ class Schedule:
         return None
 
     def _take_in(self, ended: Ended) -> list[Outcome]:
-        seconds = self.clock() - self.begun.pop(ended.task)
+        begun = self.begun.pop(ended.task)
+        seconds = self.clock() - self._at_work.pop(ended.task, begun)
         if ended.cause is None:
-            self._expected[ended.task.in_proportion] += ended.task.seconds
-            self._took[ended.task.in_proportion] += max((outcome.seconds for outcome in ended.outcomes), default=0.0)
+            self._expected[ended.task.kind] += ended.task.seconds
+            self._took[ended.task.kind] += seconds
             outcomes = ended.outcomes
         else:
             outcomes = tuple(Outcome(run, "crashed", ended.cause, seconds) for run in ended.task.runs)
@@ -89,7 +94,7 @@ class Schedule:
         return self._deaths[outcome.run] <= self.retries
 
     def seconds_left(self) -> float | None:
-        """Return about how long it takes until all is done; None as long as nothing can be said.
+        """Return about how long it takes until all is done; None as long as nothing can be said, or all is overdue.
 
         The expected seconds of the tasks that are left, times what tasks took in fact over what was expected of them,
         over as many places as there are tasks at work; at least the longest of them.
@@ -97,16 +102,15 @@ class Schedule:
         now, running = self.clock(), self.engine.running()
         left = []
         for task in [*self.begun, *(task for queue in self.waiting.values() for task in queue)]:
-            pace = self._pace(task.in_proportion)
+            pace = self._pace(task.kind)
             if pace is None:
                 return None
-            worked = now - self.begun[task] if task in self.begun and task in running else 0.0
-            left.append(max(0.0, pace * task.seconds - worked))
-        if not left or not running:
-            return None if left else 0.0
-        return max(max(left), sum(left) / len(running)) or None  # all are overdue
+            left.append(max(0.0, pace * task.seconds - (now - self._at_work.get(task, now))))
+        if not left:
+            return 0.0
+        return max(max(left), sum(left) / len(running)) or None if running else None
 
-    def _pace(self, in_proportion: bool) -> float | None:
-        if expected := self._expected[in_proportion]:
-            return self._took[in_proportion] / expected
-        return None if in_proportion else 1.0
+    def _pace(self, kind: Kind) -> float | None:
+        if expected := self._expected[kind]:
+            return self._took[kind] / expected
+        return None if kind == "search in proportion" else 1.0

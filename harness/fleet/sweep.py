@@ -291,13 +291,14 @@ def _dry_run(placement: Placement) -> int:
     runs = [stages[name] for name in stale if name in stages]
     gpus = bool(visible_gpus()) if placement.engine == "local" else board.chosen.device != "cpu"
     tasks = tasks_of(board, runs, placement, gpus)
-    for task in sorted(tasks, key=lambda task: (not task.in_proportion, -task.seconds)):
+    for task in sorted(tasks, key=lambda task: -task.seconds):
         needs = task.resources
         place = "1 GPU" if needs.gpus else f"{needs.cores} core{'s' if needs.cores > 1 else ''}"
         memory = f", {needs.memory_bytes / 1e9:.1f} GB" if needs.memory_bytes else ""
-        print(f"{task}: {place}{memory}{f', about {duration(task.seconds)}' if not task.in_proportion else ''}")
+        seconds = f", about {duration(task.seconds)}" if task.kind != "search in proportion" else ""
+        print(f"{task}: {place}{memory}{seconds}")
     others = [name for name in stale if name not in stages]
-    known = tasks and not any(task.in_proportion for task in tasks)
+    known = tasks and not any(task.kind == "search in proportion" for task in tasks)
     total = f", about {duration(sum(task.seconds for task in tasks))} one after another" if known else ""
     print(f"{len(runs)} runs in {len(tasks)} tasks{total}; further stages: {', '.join(others) or 'none'}")
     _tell_of_the_remote(found)

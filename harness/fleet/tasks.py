@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from harness.board.costs import Cost
-from harness.fleet.engine import Resources, Store, Task
+from harness.fleet.engine import Kind, Resources, Store, Task
 from harness.fleet.group import Run
 from harness.search import registry
 from harness.search.baseline import Baseline
@@ -15,6 +15,8 @@ TOGETHER = 4
 """Seeds that share a GPU unless told otherwise: more would spread worse over several GPUs."""
 MEMORY_MARGIN = 1.25
 """What a run is given over the most that was measured, for seeds differ."""
+SECONDS_A_PASS = 1000.0
+"""Of a step, where nothing was measured: right in proportion only, and longer than any baseline takes."""
 BASELINE_MEMORY = 1 << 30
 """Bytes that a search on the truth table is given."""
 
@@ -32,7 +34,7 @@ def group_runs(
     Args:
         board: what they run under.
         runs: what to run.
-        costs: of a run of each method; None where nothing is known, and then the passes a step stand for the seconds.
+        costs: of a run of each method; None where nothing is known: then the passes of a step stand for the seconds.
         gpus: whether the workers have GPUs, for `device: auto`.
         together: how many seeds share a GPU, at most; None for `TOGETHER`.
         store: where the workers find data and leave records.
@@ -44,7 +46,7 @@ def group_runs(
     for run in runs:
         seeds.setdefault(run.method, []).append(run)
     return [
-        Task(group, *_needs(board, method, len(group), gpus, costs[method]), store, in_proportion=costs[method] is None)
+        Task(group, *_needs(board, method, len(group), gpus, costs[method]), store, _kind(method, costs[method]))
         for method, own in seeds.items()
         for group in _even(own, (together or TOGETHER) if _on_gpu(board, method, gpus) else 1)
     ]
@@ -62,7 +64,13 @@ def _needs(board: Board, method: str, runs: int, gpus: bool, cost: Cost | None) 
     on_gpu = _on_gpu(board, method, gpus)
     known = cost.memory_bytes if cost and cost.device == "cpu" and not on_gpu else None
     resources = Resources(int(on_gpu), runs * board.chosen.threads, int(MEMORY_MARGIN * (known or 0)))
-    return resources, cost.seconds if cost else registry.variant(method).passes_per_step
+    return resources, cost.seconds if cost else SECONDS_A_PASS * registry.variant(method).passes_per_step
+
+
+def _kind(method: str, cost: Cost | None) -> Kind:
+    if issubclass(registry.method(method), Baseline):
+        return "baseline"
+    return "search" if cost else "search in proportion"
 
 
 def _even(runs: list[Run], most: int) -> list[tuple[Run, ...]]:

@@ -44,7 +44,7 @@ class Code(_Part):
     git_revision: str | None
     """Commit of the project; null outside git."""
     has_changes: bool | None
-    """Whether tracked files differed from that commit that are not the board's own; null outside git."""
+    """Whether tracked files other than the board's own differed from that commit; null outside git."""
 
 
 class Machine(_Part):

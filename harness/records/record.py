@@ -112,8 +112,8 @@ class Environment(BaseModel):
     deterministic: bool | None = None
     """Whether the run, made again in this environment, gives the same bits; null as above."""
     git_revision: Text | None
-    """Commit of the project, with `+changes` when tracked files differed that are not of the board; null outside
-    git."""
+    """Commit of the project, with `+changes` when tracked files other than the board's own differed; null
+    outside git."""
 
 
 class Record(BaseModel):

@@ -50,8 +50,8 @@ class TruthSettings(Settings):
     columns: dict[str, AccuracyColumn] = Field(default_factory=dict)
     """For `table`: which of its columns holds which accuracies."""
     trial_column: str | None = None
-    """For `table`: its column that numbers the trainings of a cell, so that a row is one training; null where a row
-    is the mean of a cell."""
+    """For `table`: its column that numbers the trainings of a cell, so that a row is one training, or a mean where
+    that field is empty; null where every row is the mean of a cell."""
     seed_column: str | None = None
     """For a `table` of trainings: its column of their seeds; a field that is empty or negative: not known."""
     partial: StrictBool = False

@@ -44,7 +44,7 @@ def import_table(
         frame["trial"] = _trials(table[trial_column], frame["cell"], path)
     if seed_column is not None:
         seeds = _whole_numbers(table[seed_column], path)
-        frame["training_seed"] = seeds.where((seeds >= 0).fillna(False))
+        frame["training_seed"] = seeds.where((seeds >= 0).fillna(False) & frame["trial"].notna())  # a mean has none
     parts = []
     for name, column in columns.items():
         accuracy = column_numbers(table[name], f"{path}, column {quoted(name)}")

@@ -52,9 +52,10 @@ def test_the_page_compares_what_the_boards_say(boards: tuple[Path, Path], tmp_pa
     assert row["float32"] == pytest.approx(first["skip_mass"].mean(), rel=1e-4)
     assert row["its sd"] == pytest.approx(second["skip_mass"].std(), rel=1e-4)
     assert 0 < abs(differences).max() < 0.1
-    assert "2 pairs are too few for any test: 6 are needed." in page
+    assert "Too few pairs for any test (2 at most): 6 are needed." in page
     equal = int((first["cell"] == second["cell"]).sum())
-    assert f"Of 2 searches, {equal} return the same cell in both." in page
+    assert f"The same cell is returned in both by {equal} of 2." in page
+    assert "- bfloat16 made at " in page
 
 
 def test_a_search_without_a_collapse_counts_as_later_than_any(boards: tuple[Path, Path]) -> None:
@@ -73,7 +74,7 @@ def test_a_shift_of_every_seed_is_told_and_none_is_not() -> None:
     assert row["p"] == pytest.approx(2 / 2**8)  # the smallest there is, among four quantities of which three are equal
     assert table.loc[QUANTITIES["collapse"], "p"] == 1
     assert sentences(table.reset_index(), first, second).startswith(
-        "Told from chance (p below 0.05): darts, true accuracy, %: +1.0"
+        "Told from chance (p below 0.05): darts, true accuracy of the returned cell, %: +1.0"
     )
     assert "No difference is told from chance" in sentences(side_by_side(first, first), first, first)
 
@@ -89,6 +90,19 @@ def test_p_values_hold_for_all_methods_together() -> None:
     apart = (tables[1] - tables[0].drop(columns="cell"))[list(QUANTITIES)]
     wide = np.concatenate([apart.loc[method].to_numpy() for method in ("darts", "drnas")], axis=1)
     assert side_by_side(*tables)["p"].tolist() == pytest.approx(step_down_sign_flips(wide).tolist())
+
+
+def test_a_value_that_one_board_lacks_is_in_no_mean() -> None:
+    first, second = table_of("darts", shift=1.0)
+    second.loc[("darts", 7), "truth"] = np.nan
+    first["skip_mass"] = np.nan
+    table = side_by_side(first, second).set_index("what")
+    row = table.loc[QUANTITIES["truth"]]
+    assert (row["pairs"], row["float32"]) == (7, 3.0)
+    assert row["bfloat16"] - row["float32"] == pytest.approx(row["difference"])
+    lacking = table.loc[QUANTITIES["skip_mass"]]
+    assert (lacking["pairs"], lacking["p"]) == (0, 1)
+    assert np.isnan(lacking["difference"])
 
 
 def test_boards_that_cannot_be_compared_are_told(boards: tuple[Path, Path]) -> None:

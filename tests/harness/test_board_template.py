@@ -36,7 +36,8 @@ METHODS = {"variants": ("darts", "pc-darts", "drnas"), "baselines": ("random-sea
 
 SAID_OF_SETTINGS = {
     "Switch the protocol by its name; every setting is explained in\n# docs/protocol.md and the pages that it names.": (
-        "`dartsboard variants` lists the methods that may\n# stand here; docs/protocol.md of Dartsboard explains every setting."
+        "`dartsboard variants` lists the methods that may\n"
+        "# stand here; docs/protocol.md of Dartsboard explains every setting."
     ),
     "that somebody measured: docs/truth.md.": "that somebody measured: docs/truth.md of Dartsboard.",
     "with its settings. Each is explained in docs/variants/. These show every family;\n"

@@ -19,7 +19,7 @@ def skeleton(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folders of the project that a new variant goes into, with its params.yaml, as the current folder."""
     for folder in (*FOLDERS, "harness"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "harness" / "cli.py").touch()
+    (tmp_path / "harness" / "__init__.py").touch()
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     return tmp_path

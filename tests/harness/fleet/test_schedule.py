@@ -133,9 +133,9 @@ def test_the_time_that_is_left_learns_from_what_tasks_took() -> None:
 
 def test_what_quick_tasks_took_says_nothing_of_those_that_nobody_has_measured() -> None:
     clock = Clock()
-    known = [Task((Run("quick", seed),), Resources(0, 1, 0), 4.0) for seed in range(2)]
-    unknown = [Task((Run("long", seed),), Resources(0, 1, 0), 2.0, in_proportion=True) for seed in range(3)]
-    engine = SimulatedEngine(1, clock, lambda task: 300.0 if task.in_proportion else 1.0)
+    known = [Task((Run("quick", seed),), Resources(0, 1, 0), 4.0, kind="baseline") for seed in range(2)]
+    unknown = [Task((Run("long", seed),), Resources(0, 1, 0), 2.0, kind="search in proportion") for seed in range(3)]
+    engine = SimulatedEngine(1, clock, lambda task: 1.0 if task.kind == "baseline" else 300.0)
     schedule = Schedule(engine, [*known, *unknown], clock=clock)
     for _ in known:
         schedule.step(1000.0)
@@ -156,3 +156,29 @@ def test_nothing_is_said_of_the_time_left_where_all_is_overdue() -> None:
     assert schedule.seconds_left() == pytest.approx(6)
     clock.now += 7
     assert schedule.seconds_left() is None
+
+
+def test_what_quick_tasks_took_shortens_no_search_whose_cost_is_known() -> None:
+    clock = Clock()
+    tasks = [Task((Run("look-up", 0),), Resources(0, 1, 0), 4.0, kind="baseline")]
+    tasks += [Task((Run("search", seed),), Resources(0, 1, 1), 1000.0) for seed in range(2)]
+    engine = SimulatedEngine(1, clock, lambda task: 0.1 if task.kind == "baseline" else 1000.0)
+    schedule = Schedule(engine, tasks, clock=clock, priority=lambda task: -task.seconds)
+    schedule.step(10.0)
+    schedule.step(0.0)
+    assert schedule.seconds_left() == pytest.approx(2000)
+
+
+def test_time_in_a_queue_is_no_time_at_work() -> None:
+    clock = Clock()
+    engine = SimulatedEngine(1, clock, lambda task: 100.0)
+    working: dict[Task, str] = {}
+    engine.running = lambda: working  # type: ignore[method-assign]
+    (task,) = make_tasks([(100, 1, 1)])
+    schedule = Schedule(engine, [task], clock=clock)
+    schedule.step(0.0)
+    clock.now += 50
+    assert schedule.seconds_left() is None  # it waits for its place
+    working[task] = "a node"
+    schedule.step(0.0)
+    assert schedule.seconds_left() == pytest.approx(100)

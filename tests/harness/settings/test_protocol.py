@@ -202,3 +202,17 @@ def test_the_operations_are_those_of_the_space_in_its_order() -> None:
     assert protocol.OPERATIONS == OPERATIONS
     chosen = validate(Protocol, {**TINY_PROTOCOL, "operations": ["avg_pool_3x3", "none"]}, where="params.yaml")
     assert chosen.operations == ("none", "avg_pool_3x3")
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        sections = isinstance(inner, type) and issubclass(inner, BaseModel) and name != "split"
+        found += settings_of(inner, f"{name}.") if sections else [f"{prefix}{name}"]  # type: ignore[arg-type]
+    return found
+
+
+def test_a_page_explains_every_setting() -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    assert not [name for name in settings_of(Protocol) if f"`{name}`" not in page]

@@ -119,12 +119,13 @@ def test_a_table_of_means_has_no_trainings(tmp_path: Path) -> None:
 
 def test_a_column_may_have_means_where_another_has_trainings(tmp_path: Path) -> None:
     truth = imported(
-        tmp_path, f"cell,run,seed,test,valid\n{SKIP},0,777,60,\n{SKIP},1,,40,\n{SKIP},,,,41.5\n{CONV},,,93,\n"
+        tmp_path, f"cell,run,seed,test,valid\n{SKIP},0,777,60,\n{SKIP},1,,40,\n{SKIP},,999,,41.5\n{CONV},,,93,\n"
     )
     assert truth.trials([SKIP], **VALID.model_dump())[["trial", "accuracy"]].isna().to_numpy().tolist() == [
         [True, False]
     ]
     assert truth.accuracy([SKIP, CONV], **C10).tolist() == [50, 93]
+    assert truth.trials([SKIP], **VALID.model_dump())["training_seed"].isna().all()
     counted, _ = truth.spread(**C10)
     assert counted[SKIP] == 2
     assert math.isnan(counted[CONV])
