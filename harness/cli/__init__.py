@@ -4,7 +4,7 @@ import click
 
 from harness.base.commands import Commands
 from harness.base.source_tree import run_the_tree_here
-from harness.cli import cells, mlflow_server, project, published, runs
+from harness.cli import cells, project, published, runs, tracking
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,7 +21,7 @@ for command in (
     *(cells.cell, cells.truth),
     *(runs.search, runs.sweep, runs.status, runs.plan, runs.compare),
     *(published.publish, published.report, published.compare_boards),
-    *(mlflow_server.sync, mlflow_server.ui),
+    *(tracking.sync, tracking.ui),
 ):
     main.add_command(command)
 
