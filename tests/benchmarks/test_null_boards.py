@@ -13,7 +13,7 @@ from benchmarks.page import RESULTS
 from harness.board.compare import LEVEL
 from reports import false_rates
 
-BOARDS = 100
+BOARDS = 60
 SKEWED = "skewed and unequal spreads"
 
 

@@ -20,19 +20,28 @@ from tests.published import finish_board
 
 @pytest.fixture(scope="module")
 def boards(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A tiny board in float32 and one in bfloat16."""
-    made = []
+    """A tiny board in float32 and one in bfloat16; the second takes over what all cells are, which takes long."""
+    made: list[Path] = []
     for precision in ("float32", "bfloat16"):
         folder = tmp_path_factory.mktemp(precision)
         shutil.copytree(prepared, folder, dirs_exist_ok=True)
         with chdir(folder), pytest.MonkeyPatch.context() as patch:
             patch.setattr("reports.drawing.picture._drawn", lambda picture: ("<svg></svg>", b""))
+            if made:
+                space = pd.read_parquet(made[0] / "results" / "space.parquet")
+                patch.setattr("harness.board.lookup._space", lambda columns, operations, space=space: space)
             protocols = tiny_params()["protocols"]
             for protocol in protocols.values():
                 protocol["precision"] = precision
             finish_board(variants={"darts": {}}, baselines={}, reference="darts", protocols=protocols)
             made.append((folder / publish("tiny")).resolve())
     return made[0], made[1]
+
+
+@pytest.fixture(autouse=True)
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boards are read without processes of their own."""
+    monkeypatch.setattr("harness.publishing.folder.read_limited", lambda read, files: map(read, files))
 
 
 def table_of(method: str, shift: float, quantity: str = "truth") -> tuple[pd.DataFrame, pd.DataFrame]:

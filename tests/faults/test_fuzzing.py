@@ -21,7 +21,7 @@ from harness.untrusted.plain_values import ARRAYS
 from harness.untrusted.restricted_pickle import load_restricted
 from tests.faults import fuzzing, fuzzing_targets, mutations
 
-INPUTS = 5
+INPUTS = 3
 FEW = 1
 """Of kinds that take long."""
 LONG = ("command", "NAS-Bench", "NATS", "published")

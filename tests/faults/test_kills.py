@@ -13,7 +13,7 @@ from tests.faults.searching import assert_nothing_half_written, assert_same, fin
 EPOCHS = 8
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_change_nothing(project: Path, kills: int) -> None:
     prepare(EPOCHS)
     started = start(project)

@@ -46,7 +46,7 @@ READING_VARIANTS = {
     "gdas": set(),  # which operations a pass computes: alpha and the noise decide together, by `nonzero_operations`
 }
 """What some methods read once or twice a step, by their nature."""
-ON_META_AT_ONCE = ("darts", "darts-2nd", "rsps")
+ON_META_AT_ONCE = ("darts", "rsps")
 """The others, which only change what these do, are among the slow tests: without content each takes seconds."""
 
 
