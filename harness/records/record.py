@@ -48,8 +48,18 @@ def _writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _all_writable(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {_writable(str(key)): _all_writable(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_all_writable(value) for value in content]
+    return _writable(content) if isinstance(content, str) else content
+
+
 Text = Annotated[str, AfterValidator(_writable)]
 """An error may quote halves of letters, which JSON can name and no table can hold: `?` stands for them."""
+WrittenSettings = Annotated[dict[str, Any], AfterValidator(_all_writable)]
+"""Settings, whose texts are such ones."""
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Amount = Annotated[float, Field(ge=0, le=LARGEST_COUNT)]
 
@@ -135,9 +145,9 @@ class Record(BaseModel):
     """What a reader of the report must know about this run."""
     protocol: Text
     """Name of the protocol."""
-    settings: dict[str, Any]
+    settings: WrittenSettings
     """The variant's own settings, complete."""
-    protocol_settings: dict[str, Any]
+    protocol_settings: WrittenSettings
     """The protocol, complete."""
     truth: Text | None = None
     """The table of true accuracies that a baseline searched on, with its version; null for searches, which see none,

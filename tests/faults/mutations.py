@@ -205,7 +205,7 @@ def of_yaml(content: bytes, random: Random) -> bytes:
     if kind < 0.25:
         return of_bytes(content, random)
     if kind < 0.75:
-        yaml, stream = YAML(typ="safe"), StringIO()
+        yaml, stream = YAML(typ="safe", pure=True), StringIO()  # the writer in C takes no halves of letters
         yaml.dump(of_structure(YAML(typ="safe").load(content), random), stream)
         return stream.getvalue().encode(errors="surrogatepass")
     lines = content.decode().splitlines(keepends=True)

@@ -124,3 +124,14 @@ def test_a_damaged_page_is_not_decoded_whoever_vouches_for_it(folder: Path) -> N
     (folder / CHECKSUMS).write_text(json.dumps(checksums))
     with pytest.raises(UserError, match=r"alpha\.parquet is damaged \(.*CRC"):
         read_table(folder, "alpha")
+
+
+def test_halves_of_letters_in_settings_become_what_can_be_written(folder: Path) -> None:
+    path = folder / "record.json"
+    odd = {"a\ud800": {"clip": ["\udfff", 1, None]}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": odd, "protocol_settings": odd}))
+    sums = json.loads((folder / CHECKSUMS).read_text())
+    (folder / CHECKSUMS).write_text(json.dumps(sums | {path.name: file_checksum(path)}))
+    record = read_record(folder)
+    assert record.settings == record.protocol_settings == {"a?": {"clip": ["?", 1, None]}}
+    assert record.model_dump_json()
