@@ -108,7 +108,9 @@ class Schedule:
             left.append(max(0.0, pace * task.seconds - (now - self._at_work.get(task, now))))
         if not left:
             return 0.0
-        return max(max(left), sum(left) / len(running)) or None if running else None
+        if not running or not any(left):
+            return None
+        return max(max(left), sum(left) / len(running))
 
     def _pace(self, kind: Kind) -> float | None:
         if expected := self._expected[kind]:
