@@ -9,7 +9,7 @@ from harness.publishing.folder import PublishedBoard, read_published, told_in_on
 from harness.publishing.manifest import FIGURES, MANIFEST, README, THEORY, Manifest, Method
 from harness.publishing.readiness import check_board
 from harness.publishing.tables import check_size, copy_tables
-from harness.publishing.writing import check_place, manifest_of, write_manifest, write_tables
+from harness.publishing.writing import check_place, copy_runs, manifest_of, write_manifest, write_tables
 from harness.results.columns import RESULTS
 from harness.results.folder import Results, load_results
 from harness.settings.protocol import Board, load_board
@@ -27,7 +27,13 @@ PAGES = Path("reports/published")
 UNTRACKED = Tracked(store="", message="the page is made from a published board")
 
 
-def publish(name: str, parent: Path = PUBLISHED, theory: Path = Path("data/theory"), replace: bool = False) -> Path:
+def publish(
+    name: str,
+    parent: Path = PUBLISHED,
+    theory: Path = Path("data/theory"),
+    replace: bool = False,
+    with_runs: bool = False,
+) -> Path:
     """Publish the board of params.yaml as a folder, which appears whole or not at all; return its path.
 
     Args:
@@ -35,6 +41,7 @@ def publish(name: str, parent: Path = PUBLISHED, theory: Path = Path("data/theor
         parent: the folder that it is made in.
         theory: the theory stage's folder; without it the board is published without.
         replace: whether a published board of this name may be replaced.
+        with_runs: whether its runs go into it too, for boards that go on from them.
 
     Raises:
         UserError: see `check_board` and `check_place`; or the tables are too large, or cannot be written.
@@ -52,9 +59,12 @@ def publish(name: str, parent: Path = PUBLISHED, theory: Path = Path("data/theor
         if found is not None:
             copy_tables(theory, staging / THEORY, Theory.__dataclass_fields__)
         check_size(staging)
+        if with_runs:
+            copy_runs(records, staging)
         shown = _write_figures(results, board, staging / FIGURES)
         place = folder.as_posix() if parent == PUBLISHED else name  # what is elsewhere here is elsewhere again there
-        (staging / README).write_text(readme(manifest, results, board, shown, place), encoding="utf-8")
+        page = readme(manifest, results, board, shown, place, with_runs)
+        (staging / README).write_text(page, encoding="utf-8")
         write_manifest(manifest, staging)
     return folder
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.board.compare import LEVEL
-from harness.publishing.manifest import FIGURES, PARAMS, Manifest
+from harness.publishing.manifest import FIGURES, PARAMS, RUNS, Manifest
 from harness.results.folder import Results
 from harness.settings.protocol import Board
 from harness.statistics.estimates import bootstrap_interval, pooled
@@ -25,7 +25,9 @@ SHORT = 12
 """Digits of a checksum or a commit; published.json has all of them."""
 
 
-def readme(manifest: Manifest, results: Results, board: Board, shown: dict[str, str], place: str) -> str:
+def readme(
+    manifest: Manifest, results: Results, board: Board, shown: dict[str, str], place: str, with_runs: bool
+) -> str:
     """Return README.md of a published board.
 
     Args:
@@ -34,6 +36,7 @@ def readme(manifest: Manifest, results: Results, board: Board, shown: dict[str, 
         board: what was compared.
         shown: the title of each of its figures by name.
         place: its folder as commands shall name it.
+        with_runs: whether the folder has the runs too.
     """
     overview = overview_of(results, board)
     code = _code(manifest)
@@ -57,6 +60,7 @@ def readme(manifest: Manifest, results: Results, board: Board, shown: dict[str, 
         _origin(manifest, results, board),
         "## Again",
         *_commands(manifest, results, board, place),
+        *(_going_on(place) if with_runs else ()),
     ]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
@@ -210,8 +214,19 @@ def _commands(manifest: Manifest, results: Results, board: Board, place: str) ->
         yield _shell(tree, f"cp {place}/{PARAMS} ../again/", f"cd ../again && dvc repro {stage}")
     else:
         yield _shell(f"cp {place}/{PARAMS} {PARAMS}", f"dvc repro {stage}")
+    data = board.chosen.data
+    if data.path is not None and name in board.variants:
+        yield f"Its images, {data.name}, are looked for in `{data.path}` there."
     if manifest.code.has_changes:
         yield "That commit lacks the uncommitted changes, so another cell proves nothing."
+
+
+def _going_on(place: str) -> Iterator[str]:
+    yield (
+        f"Its runs are in `{RUNS}/`. A board with these settings, images and code that takes them over runs only what "
+        f"it names beyond them, such as another method under `variants` of {PARAMS}:"
+    )
+    yield _shell(f"cp -r {place}/{RUNS} {place}/{PARAMS} .", "dartsboard sweep")
 
 
 def _shell(*lines: str) -> str:

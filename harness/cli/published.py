@@ -11,14 +11,15 @@ from harness.cli.printing import json_option, print_content
 @click.argument("name")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder to publish in, if not boards/.")
 @click.option("--replace", is_flag=True, help="Replace a published board of this name.")
-def publish(name: str, output: Path | None, replace: bool) -> None:
+@click.option("--runs", is_flag=True, help="With the runs themselves, so that other boards can go on from them.")
+def publish(name: str, output: Path | None, replace: bool, runs: bool) -> None:
     """Publish the finished board as the folder boards/NAME: its tables, where they come from, and a page on it."""
     from harness.settings.validation import PARAMS_FILE, check_project_here
     from reports.publish import PUBLISHED
     from reports.publish import publish as publish_board
 
     check_project_here(PARAMS_FILE)
-    folder = publish_board(name, PUBLISHED if output is None else output, replace=replace)
+    folder = publish_board(name, PUBLISHED if output is None else output, replace=replace, with_runs=runs)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     click.echo(f"published {folder}, {size / 1e6:.1f} MB: its page is {folder / 'README.md'}")
 

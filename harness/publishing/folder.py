@@ -10,7 +10,7 @@ from harness.base.errors import UserError, in_one_line, quoted
 from harness.base.files import check_name, open_file
 from harness.base.parquet import parse_parquet
 from harness.board.compare import Comparison, compare
-from harness.publishing.manifest import AGAIN, MANIFEST, PARAMS, RESULTS, THEORY, Manifest, read_manifest
+from harness.publishing.manifest import AGAIN, MANIFEST, PARAMS, RESULTS, RUNS, THEORY, Manifest, read_manifest
 from harness.records.run_folders import METHOD_NAME
 from harness.results.columns import RESULT_COLUMNS
 from harness.results.folder import Results, load_results
@@ -94,7 +94,7 @@ def read_published(folder: Path) -> PublishedBoard:
         raise UserError(f"{in_one_line(folder)} is larger than any published board, {LARGEST // 2**20} MB")
     for name in manifest.files:
         _check_file(folder, name, manifest)
-    tables = [folder / name for name in manifest.files if name.endswith(".parquet")]
+    tables = [folder / name for name in manifest.files if name.endswith(".parquet") and not name.startswith(f"{RUNS}/")]
     *_, board = read_limited(_read, [*tables, folder / PARAMS])
     if not isinstance(board, Board):
         raise TypeError("the last file is that of the settings")
@@ -106,7 +106,7 @@ def _check_file(folder: Path, name: str, manifest: Manifest) -> None:
     """Compare a file with what published.json says of it; none is read that has another size."""
     path, listed = folder / name, manifest.files[name]
     try:
-        if path.is_symlink() or (folder / name.partition("/")[0]).is_symlink():
+        if any((folder / part).is_symlink() for part in (Path(name), *Path(name).parents[:-1])):
             raise UserError(f"{path} is a link, which no published board has: {AGAIN}")
         if path.stat().st_size != listed.bytes:
             raise UserError(f"{path} is damaged (its size differs): {AGAIN}")

@@ -17,14 +17,16 @@ from harness.settings.validation import validate
 MANIFEST = "published.json"
 README = "README.md"
 PARAMS = "params.yaml"
-RESULTS, THEORY, FIGURES = "results", "theory", "figures"
+RESULTS, THEORY, FIGURES, RUNS = "results", "theory", "figures", "runs"
 FILE = re.compile(
     rf"README\.md|params\.yaml|{RESULTS}/[a-z_]+\.(parquet|json)|{THEORY}/[a-z_]+\.parquet|{FIGURES}/[A-Za-z0-9-]+\.png"
+    rf"|{RUNS}/{METHOD_NAME.pattern}/seed-[0-9]+/[a-z_]+\.(parquet|json)"
 )
 """What else may stand in the folder of a published board."""
 
-SCHEMA_VERSION = 1
-READABLE_VERSIONS = (SCHEMA_VERSION,)
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+"""Version 1 had no runs."""
 LARGEST_MANIFEST = 4 * 2**20
 AGAIN = "take the folder anew from where it came"
 """How a published board that is damaged is mended, as the end of a sentence."""

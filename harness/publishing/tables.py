@@ -53,7 +53,7 @@ def write_compressed(table: pa.Table, path: Path) -> None:
 
 
 def check_size(folder: Path) -> None:
-    """Check that the tables below a folder are small enough to publish.
+    """Check that the tables below a folder are small enough to publish; those of runs have a limit of their own.
 
     Raises:
         UserError: they are not.

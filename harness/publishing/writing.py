@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import platform
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -12,10 +13,12 @@ from harness.base.errors import UserError, quoted
 from harness.base.files import check_place_of_folder, read_text
 from harness.board.sources import named_contents
 from harness.images.decoded import IMAGES, data_hash
+from harness.publishing.folder import LARGEST
 from harness.publishing.manifest import (
     MANIFEST,
     PARAMS,
     RESULTS,
+    RUNS,
     Checksums,
     Code,
     Listed,
@@ -25,13 +28,15 @@ from harness.publishing.manifest import (
 )
 from harness.publishing.tables import copy_tables
 from harness.records.environment import git_revision
-from harness.records.record import Record
-from harness.records.run_folders import METHOD_NAME
+from harness.records.record import CHECKSUMS, OPTIONAL_TABLES, Record
+from harness.records.run_folders import METHOD_NAME, run_folder
 from harness.results import columns
 from harness.settings.protocol import Board
 from harness.settings.validation import PARAMS_FILE
 from harness.truth.table import TRUTH_FILE, Truth
 
+FILES = ("record.json", CHECKSUMS, *(f"{name}.parquet" for name in ("epochs", *OPTIONAL_TABLES)))
+"""Of a run."""
 PACKAGES = ("dartsboard", "torch", "numpy", "pandas", "pyarrow", "scipy", "mlflow", "dvc")
 
 
@@ -63,6 +68,27 @@ def write_tables(staging: Path) -> None:
     copy_tables(columns.RESULTS, staging / RESULTS)
     for name in ("truth.json", "provenance.json"):
         (staging / RESULTS / name).write_text(read_text(columns.RESULTS / name), encoding="utf-8")
+
+
+def copy_runs(records: Iterable[Record], staging: Path) -> None:
+    """Copy the runs of a board into the new folder, as they are: a board that takes them over goes on from there.
+
+    Raises:
+        UserError: they are so large that the folder could not be read.
+    """
+    for record in records:
+        source = run_folder(record.variant, record.seed)
+        target = staging / RUNS / record.variant / source.name
+        target.mkdir(parents=True)
+        for name in FILES:
+            if (source / name).exists():
+                shutil.copyfile(source / name, target / name)
+    total = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    if total > LARGEST:
+        raise UserError(
+            f"with its runs the board would take {total / 2**20:.1f} MB, and a published board has at most "
+            f"{LARGEST // 2**20}: publish it without --runs"
+        )
 
 
 def write_manifest(manifest: Manifest, staging: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from harness.base.errors import UserError
 from harness.board.lookup import look_up
+from harness.board.status import board_status
 from harness.publishing import folder as publishing_folder
 from harness.publishing import tables
 from harness.publishing.folder import read_published
@@ -154,6 +155,36 @@ class TestPublish:
         page = Path("boards/tiny/README.md").read_text()
         assert f"at commit `{commit[:12]}` **with uncommitted changes**" in page
         assert f"git worktree add ../again {commit}" in page
+
+    def test_a_board_goes_on_from_published_runs(self, board: Path) -> None:
+        succeeds("publish", "more", "--runs")
+        assert "cp -r boards/more/runs boards/more/params.yaml ." in Path("boards/more/README.md").read_text()
+        shutil.rmtree("runs")
+        shutil.copytree("boards/more/runs", "runs")
+        write_params(board, {**PARAMS, "seeds": [0, 1, 2]})
+        states = {(run.variant, run.seed): run.state for run in board_status(load_board())}
+        assert [run for run, state in states.items() if state != "done"] == [("darts-2nd", 2), ("random-search", 2)]
+
+    def test_published_runs_are_checked_too(self, board: Path) -> None:
+        folder = publish("more", with_runs=True)
+        seed = folder / "runs" / "darts-2nd" / "seed-1"
+        seed.rename(board / "seed-1")
+        seed.symlink_to(board / "seed-1")
+        with pytest.raises(UserError, match=r"runs/darts-2nd/seed-1/\S+ is a link, which no published board has"):
+            read_published(folder)
+        seed.unlink()
+        (board / "seed-1").rename(seed)
+        (seed / "alpha.parquet").write_bytes((seed / "alpha.parquet").read_bytes()[:-1])
+        with pytest.raises(UserError, match=r"runs/darts-2nd/seed-1/alpha\.parquet is damaged \(its size differs\)"):
+            read_published(folder)
+
+    def test_runs_that_would_make_the_folder_unreadable_are_refused(
+        self, board: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("harness.publishing.writing.LARGEST", 10_000)
+        with pytest.raises(UserError, match=r"with its runs .* at most 0: publish it without --runs"):
+            publish("more", with_runs=True)
+        assert [path.name for path in Path("boards").iterdir()] == ["tiny"]
 
     def test_a_board_of_this_name_stays_unless_it_shall_be_replaced(self, board: Path) -> None:
         assert fails("publish", "tiny") == "boards/tiny is there already: take another name, or --replace it"
@@ -311,7 +342,7 @@ def _unlist(folder: Path) -> None:
 
 
 def _newer(folder: Path) -> None:
-    rewrite(folder, schema_version=2, more=1)
+    rewrite(folder, schema_version=3, more=1)
 
 
 def _foreign_file(folder: Path) -> None:
@@ -383,7 +414,7 @@ DAMAGE = [
     (_flip, f"tiny/results/epochs.parquet is damaged (its checksum differs): {ANEW}"),
     (_remove, f"tiny/results/alpha.parquet is missing: {ANEW}"),
     (_unlist, f"tiny/published.json is damaged: it lists no results/runs.parquet: {ANEW}"),
-    (_newer, "tiny/published.json was written by a newer Dartsboard (schema version 2, this one reads 1): update"),
+    (_newer, "tiny/published.json was written by a newer Dartsboard (schema version 3, this one reads 1 or 2): update"),
     (_foreign_file, "tiny/published.json lists the file '../secret', which no published board has"),
     (_link, f"tiny/README.md is a link, which no published board has: {ANEW}"),
     (_huge, "tiny is larger than any published board, 64 MB"),
