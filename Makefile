@@ -13,6 +13,8 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Many small processes: more threads than that only get in each other's way.
 export OMP_NUM_THREADS ?= 1
+# Nor is each to compile all modules anew, half a second a time, where this is set as it often is in containers.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-latest slow torture clusters lint docs
 
