@@ -37,6 +37,10 @@ QUANTITIES = {
 }
 
 
+ALL = "mean of the methods"
+"""Stands in the place of a method."""
+
+
 def outcomes(results: Results) -> pd.DataFrame:
     """Return what each search came to: index variant and seed, columns `QUANTITIES` and the returned `cell`.
 
@@ -55,7 +59,8 @@ def outcomes(results: Results) -> pd.DataFrame:
 def side_by_side(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Return a row a method and quantity: both means and sds, the paired difference, second minus first, and its test.
 
-    The p-values are those of sign flips, stepped down over all rows together.
+    Of several methods, rows of their mean come last. The p-values are those of sign flips, stepped down over all rows
+    together.
 
     Raises:
         UserError: no search is on both boards.
@@ -65,13 +70,21 @@ def side_by_side(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         raise UserError("no search is on both boards, expected the same methods and seeds")
     boards = {"float32": first, "bfloat16": second}
     rows, columns = [], {}
-    for method in dict.fromkeys(shared.get_level_values("variant")):
+    methods = list(dict.fromkeys(shared.get_level_values("variant")))
+    for method in [*methods, *([ALL] if len(methods) > 1 else [])]:
         for name, label in QUANTITIES.items():
-            pairs = pd.DataFrame({side: table.loc[shared, name].loc[method] for side, table in boards.items()}).dropna()
+            pairs = pd.DataFrame({side: _values(table.loc[shared, name], method) for side, table in boards.items()})
+            pairs = pairs.dropna()
             columns[method, name] = (pairs["bfloat16"] - pairs["float32"]).round(DECIMALS)
             rows.append({"method": method, "what": label, **_row(pairs, columns[method, name])})
     table = pd.DataFrame(columns).fillna(0.0)  # a seed that a method lacks is a zero, which changes nothing
     return pd.DataFrame(rows).assign(p=step_down_sign_flips(table))
+
+
+def _values(values: pd.Series, method: str) -> pd.Series:
+    """Return the values of a method by seed; of `ALL`, the mean of the methods for each seed that all of them have."""
+    by_seed = values.unstack("variant")
+    return by_seed.mean(axis=1, skipna=False) if method == ALL else by_seed[method]
 
 
 def _row(pairs: pd.DataFrame, differences: pd.Series) -> dict[str, float]:

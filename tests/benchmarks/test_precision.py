@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.precision import QUANTITIES, main, outcomes, sentences, side_by_side
+from benchmarks.precision import ALL, QUANTITIES, main, outcomes, sentences, side_by_side
 from harness.publishing.folder import read_published
 from harness.statistics.step_down import step_down_sign_flips
 from reports.publish import publish
@@ -97,8 +97,12 @@ def test_p_values_hold_for_all_methods_together() -> None:
             pd.DataFrame(generator.normal(size=(16, 4)), index=index, columns=list(QUANTITIES)).assign(cell="")
         )
     apart = (tables[1] - tables[0].drop(columns="cell"))[list(QUANTITIES)]
-    wide = np.concatenate([apart.loc[method].to_numpy() for method in ("darts", "drnas")], axis=1)
-    assert side_by_side(*tables)["p"].tolist() == pytest.approx(step_down_sign_flips(wide).tolist())
+    together = apart.groupby("seed").mean()
+    wide = np.concatenate([*(apart.loc[method].to_numpy() for method in ("darts", "drnas")), together], axis=1)
+    table = side_by_side(*tables)
+    assert table["p"].tolist() == pytest.approx(step_down_sign_flips(wide).tolist())
+    assert list(table["method"].unique()) == ["darts", "drnas", ALL]
+    assert table.loc[table["method"] == ALL, "difference"].tolist() == pytest.approx(together.mean().tolist())
 
 
 def test_a_value_that_one_board_lacks_is_in_no_mean() -> None:
