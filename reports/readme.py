@@ -216,7 +216,7 @@ def _commands(manifest: Manifest, results: Results, board: Board, place: str) ->
         yield _shell(f"cp {place}/{PARAMS} {PARAMS}", f"dvc repro {stage}")
     data = board.chosen.data
     if data.path is not None and name in board.variants:
-        yield f"Its images, {data.name}, are looked for in `{data.path}` there."
+        yield f"It looks for its images in `{data.path}` there."
     if manifest.code.has_changes:
         yield "That commit lacks the uncommitted changes, so another cell proves nothing."
 
