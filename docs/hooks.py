@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS, REPOSITORY = "docs/", "repository/"
 """Where pages lie in the repository, and where the rest of the repository lies on the site."""
 README, HOME = "README.md", "index.md"
+PICTURE = ".png"
 
 LINK = re.compile(r"\]\(([^)#:\s]+)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
@@ -35,10 +36,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             path = _in_repository(page, link)
             if path is not None and files.get_file_from_path(_on_site(path)) is None:
                 added = File.generated(
-                    config, _on_site(path), content=_listing(path), inclusion=InclusionLevel.NOT_IN_NAV
+                    config, _on_site(path), content=_content(path), inclusion=InclusionLevel.NOT_IN_NAV
                 )
                 files.append(added)
-                waiting.append(added)
+                if added.is_documentation_page():
+                    waiting.append(added)
     return files
 
 
@@ -80,9 +82,11 @@ def _on_site(path: str) -> str:
         return HOME
     if path.startswith(DOCS):
         return path.removeprefix(DOCS)
-    return REPOSITORY + (path if path.endswith(".md") else f"{path}.md")
+    return REPOSITORY + (path if path.endswith((".md", PICTURE)) else f"{path}.md")
 
 
-def _listing(path: str) -> str:
+def _content(path: str) -> str | bytes:
+    if path.endswith(PICTURE):
+        return (ROOT / path).read_bytes()
     text = (ROOT / path).read_text()
     return text if path.endswith(".md") else f"# {path}\n\n````{Path(path).suffix[1:]}\n{text}\n````\n"

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from harness.board.costs import search_passes
 from harness.cli import main
+from harness.publishing.folder import read_published
 from harness.search import registry
 from harness.search.variant import SearchLength, Variant
 from harness.settings.protocol import Board, load_board
@@ -26,6 +27,14 @@ DEAREST = 3.0
 
 def all_methods() -> Board:
     return validate(Board, {**read_yaml(ROOT / "params.yaml"), **read_yaml(ALL_METHODS)}, where=str(ALL_METHODS))
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in ROOT.glob("boards/*/published.json")), ids=str)
+def test_the_boards_that_the_project_publishes_can_be_read_and_are_listed(folder: Path) -> None:
+    board = read_published(folder)
+    assert len(board.load().finished) == len(board.board.runs)
+    assert f"({folder.name}/README.md)" in (folder.parent / "README.md").read_text()
+    assert board.manifest.code.has_changes is False
 
 
 def test_the_board_of_the_project_is_short_and_shows_every_family() -> None:
