@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class KnownHashes:
         self._kept_in = kept_in
         self._known = _read(kept_in)
         self._new = False
+        self._here = Path.cwd()
 
     def of(self, path: Path) -> str | None:
         """Return the hash of a file; None if there is none.
@@ -26,11 +28,11 @@ class KnownHashes:
             UserError: it cannot be read.
         """
         try:
-            state = path.stat()
+            state = os.stat(path)  # noqa: PTH116 (of a folder of images there are many, and paths are slow)
             if not stat.S_ISREG(state.st_mode):
                 return None
             identity = f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"
-            key = str(path.absolute())
+            key = os.path.join(self._here, path)  # noqa: PTH118
             if self._known.get(key, "").rpartition(" ")[0] != identity:
                 with path.open("rb") as file:
                     self._known[key] = f"{identity} {hashlib.file_digest(file, 'sha256').hexdigest()}"

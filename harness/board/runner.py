@@ -1,24 +1,23 @@
 """One run from settings to record: lock, resume, search, write."""
 
 import inspect
-import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from harness.base.determinism import deterministic_algorithms
 from harness.base.errors import UserError, in_one_line
-from harness.base.files import STATE, check_place_of_folder, read_text
+from harness.base.files import check_place_of_folder
 from harness.base.processor import bfloat16_instructions
+from harness.board.identity import Inputs, Method, fingerprint_of
+from harness.board.run_lock import run_lock
 from harness.board.source_code import BASELINE_ENTRIES, SEARCH_ENTRIES, code_hash
-from harness.images.decoded import IMAGES, ImageArrays, check_cached, data_hash, load_cached
+from harness.images.decoded import IMAGES, ImageArrays, check_cached, load_cached
 from harness.records import record
 from harness.records.checkpoint import Checkpoints, Progress
 from harness.records.environment import current_environment
@@ -26,72 +25,15 @@ from harness.records.record import RUNS, Record, Status, read_record, read_whole
 from harness.search import baseline, registry
 from harness.search.derivation_study import draw_cells, studied_cells
 from harness.settings.protocol import Board, Protocol
-from harness.settings.validation import Settings, content_hash
+from harness.settings.validation import Settings
 from harness.truth.table import TRUTH_FILE, Truth
 
 if TYPE_CHECKING:
     from harness.search.loop import Search
     from harness.search.variant import Variant
 
-LOCKS = STATE / "locks"
-LOCK_SECONDS = 2.0
-"""Patience with a lock: who only asks whether a run is running holds it for a moment."""
-
 OnEpoch = Callable[[dict[str, Any], int], None]
 """(row of epochs.parquet, epochs in all) -> None."""
-
-
-@contextmanager
-def run_lock(variant: str, seed: int) -> Iterator[None]:
-    """Keep every other process away from this run. The lock of a dead process counts for nothing.
-
-    Raises:
-        UserError: a live process holds it.
-    """
-    path = LOCKS / f"{variant}-seed-{seed}"
-    lock = FileLock(f"{path}.lock")
-    owner = Path(f"{path}.owner")
-    try:
-        LOCKS.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=LOCK_SECONDS)
-        owner.unlink(missing_ok=True)  # writing into a pipe of that name would wait for a reader
-        owner.write_text(str(os.getpid()), encoding="utf-8")
-    except Timeout:
-        number = _owner(owner)
-        raise UserError(f"{run_folder(variant, seed)} is being written by another process (number {number})") from None
-    except OSError as error:
-        lock.release()
-        raise UserError(f"{path}.lock could not be written: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def _owner(path: Path) -> str:
-    try:
-        return in_one_line(read_text(path), 20)
-    except (OSError, ValueError):
-        return "unknown"
-
-
-def is_running(variant: str, seed: int) -> bool:
-    """Whether a live process works on this run.
-
-    Raises:
-        UserError: what stands in the place of its lock is none.
-    """
-    lock = FileLock(LOCKS / f"{variant}-seed-{seed}.lock")
-    if not Path(lock.lock_file).exists():
-        return False
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError as error:
-        raise UserError(f"{lock.lock_file} is no lock ({error.strerror or error}): remove it") from None
 
 
 def source_file(method: registry.Method) -> Path:
@@ -110,21 +52,22 @@ def method_code_hash(name: str) -> str:
     return code_hash(*entries, source_file(method))
 
 
-class Inputs:
-    """Hashes of what the runs of a board read; each is made when first asked for, and then holds for all of them."""
+def identified_methods(board: Board) -> dict[str, Method]:
+    """Return what the runs of each method of the board depend on, after all checks of its names and settings.
 
-    def __init__(self, board: Board):
-        self._board = board
+    Raises:
+        UserError: see `registry.check_board`.
+    """
+    registry.check_board(board)
+    return {name: _identified(board, name) for name in (*board.variants, *board.baselines)}
 
-    @cached_property
-    def data(self) -> str:
-        """Of the images and their split; UserError if they are missing or damaged."""
-        return data_hash(IMAGES, self._board.chosen.data)
 
-    @cached_property
-    def truth(self) -> str:
-        """Of the source of the true accuracies; UserError if they are missing or damaged."""
-        return Truth.read(TRUTH_FILE).provenance.sha256
+def _identified(board: Board, name: str) -> Method:
+    return Method(
+        settings=registry.settings_of(board, name).model_dump(mode="json"),
+        code=method_code_hash(name),
+        on_truth=issubclass(registry.method(name), baseline.Baseline),
+    )
 
 
 def fingerprint(board: Board, name: str, seed: int, inputs: Inputs | None = None) -> str:
@@ -139,20 +82,7 @@ def fingerprint(board: Board, name: str, seed: int, inputs: Inputs | None = None
     Raises:
         UserError: the method or its settings are invalid, or its data or truth is missing.
     """
-    inputs = inputs or Inputs(board)
-    content = {
-        "variant": name,
-        "settings": registry.settings_of(board, name).model_dump(mode="json"),
-        "seed": seed,
-        "code": method_code_hash(name),
-    }
-    if issubclass(registry.method(name), baseline.Baseline):
-        content["truth"] = inputs.truth
-        content["operations"] = list(board.chosen.operations)
-    else:
-        content["protocol"] = board.chosen.model_dump(mode="json")
-        content["data"] = inputs.data
-    return content_hash(content)
+    return fingerprint_of(board, name, _identified(board, name), seed, inputs or Inputs(board))
 
 
 def run_search(

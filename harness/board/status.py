@@ -12,11 +12,11 @@ import pandas as pd
 
 from harness.base.errors import UserError
 from harness.board import finished
-from harness.board.runner import Inputs, fingerprint, is_running
+from harness.board.identity import Inputs, Method, fingerprint_of
+from harness.board.run_lock import is_running
 from harness.records.checkpoint import Checkpoints, unfinished
 from harness.records.in_progress import InProgress
 from harness.records.record import RUNS, read_unchanged_run, run_folder
-from harness.search import registry
 from harness.settings.protocol import Board
 
 State = Literal["done", "stopped", "diverged", "failed", "stale", "running", "interrupted", "missing", "damaged"]
@@ -33,27 +33,39 @@ class RunStatus:
     detail: str
 
 
-def board_status(board: Board, runs: Iterable[tuple[str, int]] | None = None) -> list[RunStatus]:
-    """Return the state of runs (method, seed) of the board; None for all of them.
+def board_status(
+    board: Board, runs: Iterable[tuple[str, int]] | None = None, methods: dict[str, Method] | None = None
+) -> list[RunStatus]:
+    """Return the state of runs of the board.
+
+    Args:
+        board: the settings.
+        runs: (method, seed); None for all of them.
+        methods: of the board, where they are known; None to load them, and PyTorch with them.
 
     Raises:
         UserError: params.yaml names an unknown method or wrong settings, or the data of runs that are there is missing.
     """
-    registry.check_board(board)
+    if methods is None:
+        from harness.board.runner import identified_methods
+
+        methods = identified_methods(board)
     begun: dict[tuple[str, int], set[str]] = {}
     for found in unfinished():
         begun.setdefault((found.variant, found.seed), set()).add(found.folder.name)
     inputs = Inputs(board)
     wanted = board.runs if runs is None else runs
-    return [_run_status(board, name, seed, begun.get((name, seed), set()), inputs) for name, seed in wanted]
+    return [
+        _run_status(board, name, methods[name], seed, begun.get((name, seed), set()), inputs) for name, seed in wanted
+    ]
 
 
-def _run_status(board: Board, name: str, seed: int, interrupted: set[str], inputs: Inputs) -> RunStatus:
+def _run_status(board: Board, name: str, method: Method, seed: int, interrupted: set[str], inputs: Inputs) -> RunStatus:
     if is_running(name, seed):
         return RunStatus(name, seed, "running", "a live process works on it")
     if not interrupted and not run_folder(name, seed).exists():  # which a fresh clone can say without any data
         return RunStatus(name, seed, "missing", "it was never run")
-    identity = fingerprint(board, name, seed, inputs)
+    identity = fingerprint_of(board, name, method, seed, inputs)
     if identity in interrupted:
         return RunStatus(name, seed, "interrupted", "it resumes from its checkpoint")
     folder = run_folder(name, seed)
@@ -110,8 +122,11 @@ def unwanted(board: Board) -> list[Path]:
 
 def _may_resume(board: Board, checkpoints: Checkpoints, inputs: Inputs) -> bool:
     name, seed = checkpoints.variant, checkpoints.seed
-    named = name in board.variants and seed in board.seeds
-    return named and fingerprint(board, name, seed, inputs) == checkpoints.folder.name
+    if name not in board.variants or seed not in board.seeds:
+        return False
+    from harness.board.runner import fingerprint  # imports PyTorch
+
+    return fingerprint(board, name, seed, inputs) == checkpoints.folder.name
 
 
 def _is_a_run(path: Path) -> bool:

@@ -94,12 +94,13 @@ def status(as_json: bool) -> None:
     from collections import Counter
     from dataclasses import asdict
 
+    from harness.board.known_methods import known_methods
     from harness.board.sources import changed_sources
     from harness.board.status import board_status
     from harness.settings.protocol import load_board
 
     board = load_board()
-    runs = board_status(board)
+    runs = board_status(board, methods=known_methods(board))
     for sentence in changed_sources(board):
         click.echo(f"{sentence}: run `dvc repro`", err=True)
     if as_json:

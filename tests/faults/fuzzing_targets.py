@@ -23,8 +23,11 @@ from PIL import Image
 from benchmarks.synthetic_nas_bench_201 import cell_results
 from harness.base.errors import UserError, in_one_line
 from harness.base.files import file_checksum
+from harness.board.identity import Method
+from harness.board.known_methods import KNOWN_METHODS, known_methods
 from harness.board.lookup import look_up
-from harness.board.runner import is_running, run_lock, run_search
+from harness.board.run_lock import is_running, run_lock
+from harness.board.runner import run_search
 from harness.cli import main
 from harness.images.decoded import IMAGES, decode, load_cached, write_cached
 from harness.images.split import split_images
@@ -109,6 +112,7 @@ def prepare(folder: Path) -> None:
         run_search(board, "darts", 0)
         with suppress(KeyboardInterrupt):
             run_search(board, "darts-2nd", 0, _stop_after_two)
+        _known()
         look_up(board, Truth.read(), RESULTS)
         _write_published(PUBLISHED)
         TRACKED.write_text(Tracked(store="x", experiment_id="1", runs={"darts/seed-0": "a"}).model_dump_json())
@@ -255,6 +259,11 @@ def _unfinished() -> None:
         assert found.epochs == 2
 
 
+def _known() -> dict[str, Method]:
+    with patch("harness.board.known_methods._are_loaded", return_value=False):
+        return known_methods(load_board())
+
+
 def _images() -> str:
     arrays = load_cached(IMAGES)
     pixels = hashlib.sha256(arrays.train_images.tobytes() + arrays.train_labels.tobytes()).hexdigest()
@@ -361,6 +370,7 @@ def targets() -> list[Target]:
         Target("checkpoint", damaged(checkpoints, by_bytes, _checkpoint), _either_checkpoint),
         Target("checkpoint, vouched for", damaged(checkpoints, by_bytes, _checkpoint, _vouch_checkpoint)),
         Target("checkpoint's owner", damaged(_all(f"{CHECKPOINTS}/*/run.json"), json_, _unfinished)),
+        Target("known methods", damaged(_one(KNOWN_METHODS), json_, _known), _just(_known)),
         Target("images", damaged(_all(f"{IMAGES}/*.npy"), by_bytes, _images), _just(_images)),
         Target("images' description", damaged(_one(IMAGES / "description.json"), json_, _images), _just(_images)),
         Target("truth table", damaged(_one(TRUTH_FILE), by_bytes, _truth), _just(_truth)),

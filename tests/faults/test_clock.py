@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.board.runner import is_running, run_lock, run_search
+from harness.board.run_lock import is_running, run_lock
+from harness.board.runner import run_search
 from harness.records.checkpoint import CHECKPOINTS, unfinished
 from harness.records.record import run_folder
 from harness.settings.protocol import load_board

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.interruption import clean_end
-from harness.board.runner import is_running
+from harness.board.run_lock import is_running
 from harness.records.checkpoint import CHECKPOINTS
 from tests.conftest import ROOT, tiny_params, write_params
 

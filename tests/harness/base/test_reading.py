@@ -20,7 +20,8 @@ from harness.base.files import (
 )
 from harness.board.calibration import read_calibration
 from harness.board.compare import compare
-from harness.board.runner import is_running, run_lock, run_search
+from harness.board.run_lock import is_running, run_lock
+from harness.board.runner import run_search
 from harness.images.decoded import load_cached
 from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.records.record import read_whole_run

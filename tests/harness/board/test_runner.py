@@ -11,15 +11,8 @@ import pytest
 import torch
 
 from harness.base.errors import UserError
-from harness.board.runner import (
-    check_truth,
-    fingerprint,
-    is_running,
-    run_baseline,
-    run_lock,
-    run_search,
-    start_search,
-)
+from harness.board.run_lock import is_running, run_lock
+from harness.board.runner import check_truth, fingerprint, run_baseline, run_search, start_search
 from harness.records.checkpoint import CHECKPOINTS, Checkpoints, unfinished
 from harness.records.record import TIMING_COLUMNS, read_record, read_table, run_folder
 from harness.settings.protocol import load_board
@@ -169,7 +162,7 @@ def test_two_processes_cannot_write_one_run(project: Path) -> None:
 
 
 def test_the_lock_of_a_dead_process_counts_for_nothing(project: Path) -> None:
-    code = "import os; from harness.board.runner import run_lock\nwith run_lock('darts', 0): os.kill(os.getpid(), 9)"
+    code = "import os; from harness.board.run_lock import run_lock\nwith run_lock('darts', 0): os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert not is_running("darts", 0)
     with run_lock("darts", 0):

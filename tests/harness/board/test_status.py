@@ -20,7 +20,7 @@ def test_what_all_runs_read_is_read_once_for_all(project: Path, monkeypatch: pyt
         original = getattr(__import__(module, fromlist=[attribute]), attribute)
         monkeypatch.setattr(where, lambda *args, **kwargs: read.append(attribute) or original(*args, **kwargs))
 
-    noted("harness.board.runner.data_hash")
+    noted("harness.board.identity.data_hash")
     noted("harness.truth.table._read")
     assert [run.state for run in board_status(board)] == ["done"] * 6
     assert sorted(read) == ["_read", "data_hash"]

@@ -19,7 +19,8 @@ from click.testing import CliRunner
 
 from harness.base.errors import UserError
 from harness.board.protocol_file import write_protocol
-from harness.board.runner import is_running, run_lock, run_search
+from harness.board.run_lock import is_running, run_lock
+from harness.board.runner import run_search
 from harness.cli import main
 from harness.fleet import forks, group
 from harness.fleet.group import Outcome, Run, StoppedError, parse_seeds, run_together

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UserError
-from harness.board.runner import is_running
+from harness.board.run_lock import is_running
 from harness.fleet.engine import Ended, Resources, Task
 from harness.fleet.engines import create_engine
 from harness.fleet.engines.local import LocalEngine
