@@ -50,34 +50,41 @@ def board_status(
         from harness.board.runner import identified_methods
 
         methods = identified_methods(board)
-    begun: dict[tuple[str, int], set[str]] = {}
+    begun: dict[tuple[str, int], dict[str, int]] = {}
     for found in unfinished():
-        begun.setdefault((found.variant, found.seed), set()).add(found.folder.name)
+        begun.setdefault((found.variant, found.seed), {})[found.folder.name] = found.epochs
     inputs = Inputs(board)
     wanted = board.runs if runs is None else runs
-    return [
-        _run_status(board, name, methods[name], seed, begun.get((name, seed), set()), inputs) for name, seed in wanted
-    ]
+    return [_run_status(board, name, methods[name], seed, begun.get((name, seed), {}), inputs) for name, seed in wanted]
 
 
-def _run_status(board: Board, name: str, method: Method, seed: int, interrupted: set[str], inputs: Inputs) -> RunStatus:
+def _run_status(
+    board: Board, name: str, method: Method, seed: int, interrupted: dict[str, int], inputs: Inputs
+) -> RunStatus:
+    """Return the state of one run; `interrupted` has the epochs of its checkpoints by fingerprint."""
     if is_running(name, seed):
         return RunStatus(name, seed, "running", "a live process works on it")
     if not interrupted and not run_folder(name, seed).exists():  # which a fresh clone can say without any data
         return RunStatus(name, seed, "missing", "it was never run")
     identity = fingerprint_of(board, name, method, seed, inputs)
-    if identity in interrupted:
+    found, epochs = _recorded(name, seed, identity)
+    if interrupted.get(identity, -1) > epochs:  # a run that failed leaves its last checkpoint behind
         return RunStatus(name, seed, "interrupted", "it resumes from its checkpoint")
+    return found
+
+
+def _recorded(name: str, seed: int, identity: str) -> tuple[RunStatus, int]:
+    """Return what the record says, and how many epochs it has; -1 where there is none of this fingerprint."""
     folder = run_folder(name, seed)
     if not folder.exists():
-        return RunStatus(name, seed, "missing", "it was never run")
+        return RunStatus(name, seed, "missing", "it was never run"), -1
     try:
         record = read_unchanged_run(folder)
     except UserError as error:
-        return RunStatus(name, seed, "damaged", str(error))
+        return RunStatus(name, seed, "damaged", str(error)), -1
     if record.fingerprint != identity:
-        return RunStatus(name, seed, "stale", "its settings, data or code have changed")
-    return RunStatus(name, seed, record.status, record.reason or record.cell or "")
+        return RunStatus(name, seed, "stale", "its settings, data or code have changed"), -1
+    return RunStatus(name, seed, record.status, record.reason or record.cell or ""), record.epochs
 
 
 def searches_in_progress() -> list[InProgress]:

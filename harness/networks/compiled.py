@@ -87,7 +87,7 @@ def _runs(cell: MixedCell, features: Tensor, matrix: Tensor, controls: CellContr
         output = _compiled_form()(cell, features, matrix, controls)
         given = (features, matrix, controls.edge_weights, controls.edge_shift)
         differentiable = [one for one in (*given, *cell.parameters()) if _has_gradient(one)]
-        if differentiable:
+        if differentiable and output.requires_grad:  # edges that pass nothing on give a constant
             torch.autograd.grad(output, differentiable, torch.ones_like(output), allow_unused=True)
     except torch._dynamo.exc.TorchDynamoException as error:
         library = getattr(getattr(error, "inner_exception", None), "path", None)

@@ -8,7 +8,7 @@ from harness.space.collapse import SKIPS, TRUTH
 from harness.space.drawing import OPERATION_LABELS
 from reports import false_rates
 from reports.analysis.end_values import DIAGNOSTICS
-from reports.analysis.predictors import FEWEST_VARIANTS
+from reports.analysis.predictors import FEWEST_RUNS, FEWEST_VARIANTS
 from reports.tables.table import DASH, Entry, Table, number
 
 
@@ -45,28 +45,33 @@ def _when(row: pd.Series) -> Entry:
 
 def predictors_table(found: pd.DataFrame, label: str) -> Table:
     """Return `predictors` as a table; an interval without 0 is bold."""
-    rows = []
-    for name, row in found.iterrows():
-        known = pd.notna(row["spearman"])
-        text = f"{row['spearman']:+.2f}" if known else DASH
-        interval = f"{row['low']:+.2f} to {row['high']:+.2f}" if known else DASH
-        bold = bool(known and not row["low"] <= 0 <= row["high"])
-        rows.append(
-            [
-                Entry(DIAGNOSTICS[str(name)].label),
-                Entry(text, bold=bold),
-                Entry(interval),
-                Entry(number(row["runs"], 0)),
-            ]
-        )
+    rows = [
+        [
+            Entry(DIAGNOSTICS[str(name)].label),
+            *_correlation(row["spearman"], row["low"], row["high"]),
+            Entry(number(row["runs"], 0)),
+            *_correlation(row["within"], row["within_low"], row["within_high"]),
+            Entry(number(row["within_variants"], 0)),
+        ]
+        for name, row in found.iterrows()
+    ]
     caption = (
         f"Spearman's rank correlation of each diagnostic at the end of a search with the {label} accuracy of its cell, "
-        "over the finished searches of all variants, with its 95 % bootstrap interval (bold: it excludes 0). Runs of "
-        f"one variant resemble each other, so whole variants are resampled. {false_rates.of_diagnostics()} A dash: "
-        f"fewer than {FEWEST_VARIANTS} variants, or no spread. A correlation is no cause."
+        "with its 95 % bootstrap interval (bold: it excludes 0). Over all: of the finished searches of all variants; "
+        "runs of one variant resemble each other, so whole variants are resampled. "
+        f"{false_rates.of_diagnostics()} A dash: fewer than {FEWEST_VARIANTS} variants, or no spread. Within variants: "
+        f"each run is ranked among those of its variant, of variants with {FEWEST_RUNS} runs or more that differ; runs "
+        "are resampled. No interval is adjusted for the number of diagnostics, and a correlation is no cause."
     )
-    header = ["diagnostic", "correlation", "95 % interval", "runs"]
-    return Table("collapse-predictors", caption, header, [("", rows)], found.reset_index())
+    header = ["diagnostic", "correlation", "95 % interval", "runs", "correlation", "95 % interval", "variants"]
+    blocks = [("", 1), ("over all", 3), ("within variants", 3)]
+    return Table("collapse-predictors", caption, header, [("", rows)], found.reset_index(), blocks)
+
+
+def _correlation(rho: float, low: float, high: float) -> list[Entry]:
+    if pd.isna(rho):
+        return [Entry(DASH), Entry(DASH)]
+    return [Entry(f"{rho:+.2f}", bold=not low <= 0 <= high), Entry(f"{low:+.2f} to {high:+.2f}")]
 
 
 def count_table(counts: pd.DataFrame, column: TruthColumn) -> Table:

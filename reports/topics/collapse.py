@@ -88,7 +88,9 @@ def _predictors(results: Results, values: pd.DataFrame, order: list[str], refere
     if not predictors.known_diagnostics(values, key):
         return
     found = predictors.predictors(values, key)
-    yield Text(predictors.sentence(found.T[f"count_{SKIP}"], "number of skips", label))
+    skips = found.T[f"count_{SKIP}"]
+    yield Text(predictors.sentence(skips, "number of skips", label))
+    yield Text(predictors.sentence_within(skips, "number of skips", label))
     measured = predictors.measured_eigenvalues(results)
     if len(measured):
         title = "Largest Hessian eigenvalue against truth"

@@ -1,3 +1,5 @@
+import hashlib
+import re
 import shutil
 from pathlib import Path
 
@@ -71,3 +73,27 @@ def test_a_method_of_a_board_elsewhere_counts_with_what_it_takes_from_others_the
     before = code_hash(mine)
     near.write_text("there = 3\n")
     assert code_hash(mine) != before
+
+
+def test_a_change_that_changes_no_result_leaves_the_versions_as_they_are(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, before = copy / "harness/networks/layers.py", hashes(copy)
+    counts = hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("a") as handle:
+        handle.write("\n# changed\n")
+    now = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert set(hashes(copy).values()).isdisjoint(before.values())
+    monkeypatch.setitem(source_code.SAME_RESULTS, "harness/networks/layers.py", (now, counts))
+    assert hashes(copy) == before
+    with file.open("a") as handle:
+        handle.write("\n# changed again\n")
+    assert set(hashes(copy).values()).isdisjoint(before.values())
+
+
+@pytest.mark.parametrize("file", source_code.SAME_RESULTS)
+def test_only_a_file_as_it_is_now_counts_as_it_was(file: str) -> None:
+    now, before = source_code.SAME_RESULTS[file]
+    assert hashlib.sha256((ROOT / file).read_bytes()).hexdigest() == now
+    assert re.fullmatch("[0-9a-f]{64}", before)
+    assert before != now

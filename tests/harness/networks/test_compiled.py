@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,13 +19,14 @@ from harness.networks.mixed_cell import CellControls, MixedCell, OpWeights
 from harness.networks.supernet import every_operation, twice_differentiable
 from harness.search import registry
 from harness.search.loop import Search
-from harness.search.variant import Rebuild, Variant
+from harness.search.variant import Moment, Rebuild, Variant
 from harness.settings.protocol import NetworkSettings
 from harness.settings.validation import validate
-from harness.space.cell import OPERATIONS
+from harness.space.cell import EDGES, NONE, OPERATIONS
 from harness.testing import TINY_PROTOCOL, first_step, tiny_search
 from tests.conftest import slow_but_for
 from variants.darts import Darts
+from variants.gdas import Gdas
 from variants.p_darts import PDarts
 from variants.pc_darts import PcDarts
 from variants.rsps import RandomSearchWithSharing
@@ -244,6 +246,39 @@ def test_operations_that_change_from_edge_to_edge_are_not_compiled() -> None:
     search(RandomSearchWithSharing, settings={"candidates": 2, "candidate_images": 10}).run_epoch()
     assert not compiled._forms
     assert graphs() == 0
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_cell_that_passes_nothing_on_is_a_constant(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "BACKEND", backend)
+    shape = (2, 4, 6, 6)
+    cell, features = MixedCell(4, 1, affine=False, track=False), torch.ones(shape, requires_grad=True)
+    nothing = tuple(tuple(operation == NONE for operation in OPERATIONS) for _ in EDGES)
+    controls = CellControls(OPERATIONS, nothing, None, None, None, None)
+    weights = OpWeights(torch.eye(5)[torch.zeros(6, dtype=torch.long)], 4)
+    found = CompiledCells(torch.device("cpu"))(cell, features, weights, controls)
+    assert (found == plain(cell, features, weights, controls)).all()
+    assert (found == torch.zeros(shape)).all()
+    assert len(compiled._forms) == 1
+
+
+class DrawsNone(Gdas):
+    """Draws `none` on every edge, as GDAS does once in 15,625 passes at first."""
+
+    name = "draws-none"
+
+    def _noise(self, moment: Moment) -> np.ndarray:
+        noise = np.zeros((len(EDGES), len(self.operations)))
+        noise[:, self.operations.index(NONE)] = 100.0
+        return noise
+
+
+def test_a_search_goes_on_over_cells_that_pass_nothing_on() -> None:
+    ours, other = (search(DrawsNone, precision="float64", network__compile=way) for way in (True, False))
+    for tested in (ours, other):
+        tested.run_epoch()
+    assert compiled._forms
+    assert_close(ours, other, 1e-10)
 
 
 def test_beyond_the_limit_forms_run_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
