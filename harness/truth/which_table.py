@@ -47,7 +47,24 @@ class Which(NamedTuple):
 
 
 def which_table(truth: Truth) -> Which:
-    """Tell a table from its content, and where that is the same in several, from the kind of its source."""
+    """Tell a table from its content, and where that is the same in several, from the kind of its source.
+
+    Of a table that somebody made of two, this tells the one, and that there is another.
+    """
+    found = _known_table(truth)
+    if found.table is None or not _has_trainings_and_means(truth):
+        return found
+    told_by = f"{found.told_by}; some of its columns hold single trainings, others only means"
+    return Which(f"{found.table} and another source", told_by)
+
+
+def _has_trainings_and_means(truth: Truth) -> bool:
+    # No known table has both.
+    trainings = truth.frame.groupby(list(Column._fields), dropna=False)["trial"].count()
+    return trainings.gt(0).nunique() > 1
+
+
+def _known_table(truth: Truth) -> Which:
     kind = truth.provenance.source
     if kind == "analog-nasbench":
         return Which(ANALOG, "the kind of the source")

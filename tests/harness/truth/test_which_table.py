@@ -69,6 +69,16 @@ def test_the_number_of_trainings_tells_where_no_cell_does(monkeypatch: pytest.Mo
     assert which_table(table(rows[:-1])).table is None
 
 
+def test_a_table_of_two_sources_is_not_called_by_one_of_them() -> None:
+    known = [(cell, "cifar10", "test", 200, None, new) for cell, (_, new) in MOVED.items()]
+    trained = [(4, "cifar100", "test", 200, 777, 60.0)]
+    told = f"the accuracies of {len(MOVED)} known cells"
+    found = which_table(table([*known, *trained]))
+    assert found.table == f"{NATS} and another source"
+    assert found.told_by == f"{told}; some of its columns hold single trainings, others only means"
+    assert which_table(table(known)) == (NATS, told)
+
+
 def test_the_embedded_table_is_itself() -> None:
     provenance = import_analog_nasbench().provenance
     assert (provenance.table, provenance.name, provenance.told_by) == (ANALOG, ANALOG, "the kind of the source")
