@@ -20,8 +20,9 @@ BASELINE_ENTRIES = (ROOT / "harness" / "search" / "baseline.py",)
 
 SAME_RESULTS = {
     "harness/networks/compiled.py": (
-        "a2b874c3d295e706c146ac0a7c0f08c4f2226d3696b18d156dc8d0455de6741b",
-        # Before, a search ended with an error at its first compiled cell whose edges were all `none`.
+        "a2a9a283aba1e3a5037c2f2ef0c249b362de353d90d00852f9f9e66edde82962",
+        # Before, a search ended with an error at its first compiled cell whose edges were all `none`; and in bfloat16,
+        # on a CPU, one diverged with its first compiled dropout of skip connections, but for odd shapes of cells.
         "f7ad041fb3878452df0323f08a3d8940905e69e9fe31271af3e43971c16ae9e4",
     ),
 }

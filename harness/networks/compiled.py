@@ -3,7 +3,7 @@
 All cells of one shape share one compiled form, whatever their weights, seed or supernet. A form is compiled when it
 is first met, on copies of its inputs and before it is used; on later starts it comes from the cache on disk. Forms
 are kept few: a pass whose edges differ in their operations runs operator by operator, and so does every new form
-once there are `LIMIT`. docs/speed.md says what this gains.
+once there are `LIMIT`, and dropout of skip connections in bfloat16. docs/speed.md says what this gains.
 """
 
 import os
@@ -53,6 +53,9 @@ class CompiledCells:
     def __call__(self, cell: MixedCell, features: Tensor, op_weights: OpWeights, controls: CellControls) -> Tensor:
         """Return `cell(features, op_weights, controls)`, up to rounding."""
         if not torch.is_grad_enabled() or not is_regular(controls.active) or not cell.blocks[0]:
+            return plain(cell, features, op_weights, controls)
+        if controls.skip_mask is not None and torch.is_autocast_enabled(features.device.type):
+            # PyTorch 2.13 builds code for it whose gradients are nan on CPUs, in cells of 32 channels of 8x8 pixels.
             return plain(cell, features, op_weights, controls)
         form = form_of(cell, features, op_weights.matrix, controls)
         if form not in _forms:

@@ -248,6 +248,16 @@ def test_operations_that_change_from_edge_to_edge_are_not_compiled() -> None:
     assert graphs() == 0
 
 
+def test_masked_cells_are_not_compiled_in_bfloat16() -> None:
+    problem = Problem(**CELLS["masked"])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = problem.gradients(CompiledCells(torch.device("cpu")), of_weights=True)
+        wanted = problem.gradients(plain, of_weights=True)
+    assert graphs() == 0
+    for one, other in zip(found, wanted, strict=True):
+        assert one is other is None or torch.equal(one, other)
+
+
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_a_cell_that_passes_nothing_on_is_a_constant(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "BACKEND", backend)
