@@ -125,6 +125,6 @@ def remaining_accuracies(search: SearchView, op_weights: Tensor, edge: int) -> M
     for column in range(op_weights.shape[-1]):
         without = op_weights.clone()
         without[edge, column] = 0
-        batches = search.data.evaluation_batches("valid", search.data.batch_size)
+        batches = search.data.mixed_batches("valid", search.data.batch_size)
         found[column] = search.one_shot_accuracy(without, batches)
     return found

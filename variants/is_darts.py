@@ -80,7 +80,7 @@ class IsDarts(Variant):
         """Return the statistic of what remains, [6, operations]: the mean over cells and training images."""
         op_weights = self.op_weights({}, search.moment(Phase.DERIVE))
         total, images = torch.zeros(op_weights.shape, dtype=torch.float64, device=search.device), 0
-        for inputs, labels in search.data.evaluation_batches("train", search.data.batch_size):
+        for inputs, labels in search.data.mixed_batches("train", search.data.batch_size):
             for part in probe(search.supernet, inputs, op_weights, self._remaining):
                 for (edge, column), output in part.outputs.items():
                     total[edge, column] += len(labels) * information(output)

@@ -40,7 +40,7 @@ class OStrDarts(Variant):
 
     def derive(self, search: SearchView) -> Cell:
         """Return the strongest operation of each edge."""
-        batches = search.data.evaluation_batches("valid", search.data.batch_size)
+        batches = search.data.mixed_batches("valid", search.data.batch_size)
         some = islice(batches, self.settings.batches)
         return argmax_without_none(
             operation_strength(search, some, absolute_in_cells=self.settings.absolute_in_cells), self.operations

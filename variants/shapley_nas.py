@@ -99,7 +99,7 @@ class ShapleyNas(Variant):
         with torch.no_grad():
             op_weights = self.op_weights(search.architecture, moment)
         random = moment.stream("orders")
-        batches = cycle(search.data.evaluation_batches("valid", self.settings.images))
+        batches = cycle(search.data.mixed_batches("valid", self.settings.images))
         found = [
             self._of_order(search, op_weights, random.permutation(op_weights.numel()), batch)
             for batch, _ in zip(batches, range(self.settings.orders), strict=False)

@@ -113,7 +113,7 @@ class ZeroCostPt(Variant):
         return Cell(tuple(self.operations[column] for column in chosen))
 
     def _total(self, search: SearchView, cell: Cell) -> float:
-        batches = search.data.evaluation_batches("train", self.settings.images)
+        batches = search.data.mixed_batches("train", self.settings.images)
         first = (batch for batch, _ in zip(batches, range(self.settings.batches), strict=False))
         return sum(score(search, search.one_hot(cell), batch, alone=True) for batch in first)
 

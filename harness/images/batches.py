@@ -135,17 +135,20 @@ class SearchData:
             for step in range(self.steps_per_epoch)
         )
 
-    def evaluation_batches(self, half: Half, batch_size: int) -> Iterator[Batch]:
-        """Return all images of a half without augmentation, in a fixed order; the last batch may be smaller."""
-        positions = self._halves[half].positions
+    def mixed_batches(self, half: Half, batch_size: int) -> Iterator[Batch]:
+        """Return all images of a half without augmentation, in an order fixed by the seed; the last may be smaller."""
+        positions = self._mixed(half)
         starts = range(0, len(positions), batch_size)
         return (self._plain(half, positions[start : start + batch_size]) for start in starts)
 
     def probe_batch(self, half: Half, size: int) -> Batch:
         """Return one batch without augmentation that is fixed by the seed: `size` images, or all if there are fewer."""
+        return self._plain(half, self._mixed(half)[:size])
+
+    def _mixed(self, half: Half) -> np.ndarray:
+        # A folder's images lie class by class, and statistics of a batch of one class are no statistics of the images.
         positions = self._halves[half].positions
-        chosen = stream(self._seed, f"probe/{half}").permutation(len(positions))[:size]
-        return self._plain(half, positions[chosen])
+        return positions[stream(self._seed, f"probe/{half}").permutation(len(positions))]
 
     def _draw(self, half: Half, epoch: int) -> Draws:
         settings = self._settings

@@ -45,6 +45,6 @@ def studied_cells(search: SearchView, draws: Counter[Cell]) -> dict[str, Cell]:
 def _batches(search: SearchView) -> list[Batch]:
     size = search.data.batch_size  # larger ones would take more memory than a step
     if (number := search.protocol.derivation.images) is None:
-        return list(search.data.evaluation_batches("valid", size))
+        return list(search.data.mixed_batches("valid", size))
     images, labels = search.data.probe_batch("valid", number)
     return list(zip(images.split(size), labels.split(size), strict=True))

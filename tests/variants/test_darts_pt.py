@@ -22,7 +22,7 @@ def brute_force(search: Search, op_weights: torch.Tensor, edge: int) -> dict[int
         p = op_weights.clone()
         p[edge, column] = 0
         right, images = 0, 0
-        for inputs, labels in search.data.evaluation_batches("valid", search.data.batch_size):
+        for inputs, labels in search.data.mixed_batches("valid", search.data.batch_size):
             logits = plain_supernet.supernet(weights, inputs, p, search.supernet.spec.shape.cells_per_stage)
             right, images = right + int((logits.argmax(dim=1) == labels).sum()), images + len(labels)
         found[column] = 100 * right / images

@@ -31,7 +31,7 @@ def by_hand(search: Search) -> np.ndarray:
     weights = {name: value.detach() for name, value in search.supernet.weights.items()}
     values, images = np.zeros((6, 5)), 0
     p = torch.full((6, 5), 0.2, dtype=torch.float64)
-    for inputs, labels in search.data.evaluation_batches("train", search.data.batch_size):
+    for inputs, labels in search.data.mixed_batches("train", search.data.batch_size):
         x = plain_supernet.batch_norm(
             plain_supernet.convolve(inputs, weights["stem.0.weight"]), weights["stem.1.weight"], weights["stem.1.bias"]
         )

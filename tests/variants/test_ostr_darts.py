@@ -18,7 +18,7 @@ def test_the_answer_is_the_strongest_operation_of_each_edge(absolute) -> None:
         tested.run_epoch()
     answer, rules = tested.derive()
     strength = operation_strength(
-        tested, tested.data.evaluation_batches("valid", tested.data.batch_size), absolute_in_cells=absolute
+        tested, tested.data.mixed_batches("valid", tested.data.batch_size), absolute_in_cells=absolute
     )
     assert answer.operations == tuple(OPERATIONS[column] for column in strength.argmax(axis=1))
     assert answer != rules["argmax"]

@@ -1,5 +1,6 @@
 """Batches of a search: equal to a plain image-by-image reference, and the same whatever came before."""
 
+import dataclasses
 import itertools
 import json
 import random
@@ -185,7 +186,7 @@ def test_an_epoch_sees_each_training_image_at_most_once():
     train, valid = seen(data.epoch("train", 0)), seen(data.epoch("valid", 0))
     assert len(train) == len(set(train)) == 24 and len(valid) == len(set(valid)) == 24
     assert not set(train) & set(valid)
-    assert set(train) <= set(seen(data.evaluation_batches("train", 5)))
+    assert set(train) <= set(seen(data.mixed_batches("train", 5)))
 
 
 def test_a_short_valid_half_starts_again_with_a_fresh_order(tmp_path):
@@ -206,8 +207,8 @@ def test_a_single_level_search_shows_both_all_images_in_orders_of_their_own():
     train, valid = (seen(data.epoch(half, 0)) for half in ("train", "valid"))
     assert len(set(train)) == len(set(valid)) == 53 // BATCH * BATCH
     assert train != valid
-    assert sorted(seen(data.evaluation_batches("train", 9))) == sorted(seen(data.evaluation_batches("valid", 9)))
-    assert len(seen(data.evaluation_batches("valid", 9))) == 53
+    assert sorted(seen(data.mixed_batches("train", 9))) == sorted(seen(data.mixed_batches("valid", 9)))
+    assert len(seen(data.mixed_batches("valid", 9))) == 53
 
 
 def test_alpha_on_test_images(tmp_path):
@@ -216,7 +217,7 @@ def test_alpha_on_test_images(tmp_path):
     arrays = image_arrays(test=12)
     data = search_data(arrays, data_settings(split={"kind": "test-file", "file": str(file)}, cutout=0))
     assert data.steps_per_epoch == 53 // BATCH
-    assert sorted(seen(data.evaluation_batches("valid", 100))) == [1001, 1003, 1004, 1006, 1008, 1009, 1011]
+    assert sorted(seen(data.mixed_batches("valid", 100))) == [1001, 1003, 1004, 1006, 1008, 1009, 1011]
     assert len(set(seen(data.epoch("train", 0)))) == 48
     images, labels = next(data.epoch("valid", 0))
     expected = reference(arrays, data_settings(cutout=0), "valid", 0, 0, arrays.test_images[labels[0] - 1000])
@@ -241,19 +242,29 @@ def test_a_half_smaller_than_a_batch_is_refused():
 def test_evaluation_gives_every_image_once_without_augmentation():
     arrays = image_arrays()
     data = search_data(arrays)
-    batches = list(data.evaluation_batches("valid", 10))
+    batches = list(data.mixed_batches("valid", 10))
     assert [len(labels) for _, labels in batches] == [10, 10, 6]
-    assert len(set(seen(batches))) == 26 and same(batches, data.evaluation_batches("valid", 10))
+    assert len(set(seen(batches))) == 26 and same(batches, data.mixed_batches("valid", 10))
     images, labels = batches[0]
     expected = reference(arrays, PLAIN, "valid", 0, 0, arrays.train_images[labels[0]])
     np.testing.assert_array_equal(images[0].numpy(), expected)
+
+
+def test_batches_of_images_that_lie_class_by_class_have_more_than_one_class():
+    arrays = image_arrays()
+    order = np.sort(np.arange(len(arrays.train_labels)) % 2).astype(arrays.train_labels.dtype)
+    data = search_data(dataclasses.replace(arrays, train_labels=order))
+    # In the order of files all images of the first class would come first, in every batch but one.
+    assert [len(labels.unique()) for _, labels in data.mixed_batches("valid", 10)] == [2, 2, 2]
+    _, probe = data.probe_batch("valid", 10)
+    assert torch.equal(probe, next(data.mixed_batches("valid", 10))[1])
 
 
 def test_the_probe_batch_is_fixed_by_the_seed():
     data = search_data()
     images, labels = data.probe_batch("valid", 9)
     assert len(set(labels.tolist())) == 9 and same([(images, labels)], [search_data().probe_batch("valid", 9)])
-    assert set(labels.tolist()) <= set(seen(data.evaluation_batches("valid", 9)))
+    assert set(labels.tolist()) <= set(seen(data.mixed_batches("valid", 9)))
     assert labels.tolist() != search_data(seed=4).probe_batch("valid", 9)[1].tolist()
     assert len(data.probe_batch("train", 1000)[1]) == 26
 
@@ -279,7 +290,7 @@ def test_seeds_and_epochs_and_halves_differ():
     data = search_data()
     orders = [seen(data.epoch("train", 0)), seen(data.epoch("train", 1)), seen(search_data(seed=4).epoch("train", 0))]
     assert len({tuple(order) for order in orders}) == 3
-    assert len({tuple(sorted(seen(search_data(seed=seed).evaluation_batches("train", 9)))) for seed in range(4)}) == 1
+    assert len({tuple(sorted(seen(search_data(seed=seed).mixed_batches("train", 9)))) for seed in range(4)}) == 1
 
 
 def test_changing_one_augmentation_moves_no_other_draw():
@@ -304,7 +315,7 @@ def test_global_random_states_stay_untouched():
     data = search_data()
     for _ in zip(data.epoch("train", 0), data.epoch("valid", 0), strict=True):
         pass
-    list(data.evaluation_batches("train", 5))
+    list(data.mixed_batches("train", 5))
     data.probe_batch("train", 5)
     assert states() == before
 

@@ -103,7 +103,7 @@ def test_the_supernet_is_asked_about_as_many_images_as_the_protocol_says(
     images: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = tiny_search(Darts, derivation__images=images)
-    sizes = [len(labels) for _, labels in search.data.evaluation_batches("valid", 20)]
+    sizes = [len(labels) for _, labels in search.data.mixed_batches("valid", 20)]
     if images == 30:
         sizes = [20, 10]
     asked: Counter[int] = Counter()

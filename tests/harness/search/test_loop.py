@@ -253,7 +253,7 @@ def test_one_shot_accuracy_counts_right_answers_and_changes_nothing() -> None:
     before = copy.deepcopy(tested.supernet.state_dict())
     passes = tested.passes
     op_weights = tested.one_hot(Cell.from_index(9930))
-    batches = list(tested.data.evaluation_batches("valid", 20))
+    batches = list(tested.data.mixed_batches("valid", 20))
     found = tested.one_shot_accuracy(op_weights, batches)
     right = sum(int((tested.supernet(x, op_weights).argmax(1) == y).sum()) for x, y in batches)
     assert found == pytest.approx(100 * right / sum(len(y) for _, y in batches))

@@ -18,7 +18,7 @@ EXACT = {"precision": "float64", "network__cells_per_stage": 2, "alpha__init_sca
 
 
 def batches(search, size: int = 20):
-    return list(search.data.evaluation_batches("valid", size))
+    return list(search.data.mixed_batches("valid", size))
 
 
 def slope(search, op_weights, batch):
