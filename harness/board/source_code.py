@@ -26,21 +26,23 @@ SAME_RESULTS = {
     ),
     "harness/search/derivation_study.py": (
         "576a28b697d2eca65dd6110fe5353b3698514f43382361d275b9617f9769858c",
-        # Of its rules, two did so where `derivation.images` is null: their cells stay as they were found.
+        # An exception: of its rules, two did so where `derivation.images` is null. Their cells stay as they were found;
+        # what the search itself found is the same.
         "f079c55fa8ba13e31b53a469f8d77a32a664635db77ec8a6133e37a405941ab6",
     ),
     "harness/networks/compiled.py": (
         "a2a9a283aba1e3a5037c2f2ef0c249b362de353d90d00852f9f9e66edde82962",
-        # Before, a search ended with an error at its first compiled cell whose edges were all `none`; and in bfloat16,
-        # on a CPU, one diverged with its first compiled dropout of skip connections, but for odd shapes of cells.
+        # Before, a search ended with an error at its first compiled cell whose edges were all `none`; and in bfloat16
+        # dropout of skip connections was compiled, wrongly on CPUs. The file of the method that has it changed too.
         "f7ad041fb3878452df0323f08a3d8940905e69e9fe31271af3e43971c16ae9e4",
     ),
 }
-"""Files that were changed without a change of any result: the SHA-256 of each, and of before, which counts instead.
+"""Files that were changed without a change of what searches find: the SHA-256 of each, and of before, which counts.
 
 So a mended error does not make weeks of finished runs stale. A file stands here only where every search that had come
-to its end before comes to the same end now, bit by bit. Runs that failed by the error are not stale either:
-`dartsboard search` makes them again.
+to its end before comes to the same end now, bit by bit, but for exceptions that are named here and for methods whose
+own file changed with it: their runs are stale. Runs that failed by the error are not, and `dartsboard search` makes
+them again; one that diverged by it counts as finished, so that its method's own file has to change.
 """
 
 
