@@ -101,8 +101,7 @@ class PDarts(Variant):
         rate = dropout_rate(self.settings.skip_dropout[self._stage], share, self.settings.warm_up)
         if rate == 0 or moment.phase is Phase.DERIVE:
             return None
-        # In bfloat16 cells with masks are not compiled (harness/networks/compiled.py).
-        # Millions of draws a step: a torch generator on the device makes them, seeded from the named stream.
+        # Millions of draws a step: a torch generator on the device makes them. In bfloat16 such cells are not compiled.
         seed = int(moment.stream(f"skip-dropout/{moment.phase.value}").integers(2**63))
         generator = torch.Generator(moment.device).manual_seed(seed)
         masks = []
