@@ -24,7 +24,7 @@ def undisturbed(project: Path):
     return found
 
 
-@pytest.mark.parametrize("largest_file", [0, 100, 5_000, 20_000])
+@pytest.mark.parametrize("largest_file", [0, pytest.param(100, marks=pytest.mark.slow), 5_000, 20_000])
 def test_no_file_may_grow(project: Path, undisturbed, largest_file: int) -> None:
     process = start(project, largest_file=largest_file)
     process.join(60)
@@ -51,7 +51,10 @@ def small_disk(project: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("room", [0, 8_192, 65_536, 131_072, 262_144])
+@pytest.mark.parametrize(
+    "room",
+    [0, 8_192, pytest.param(65_536, marks=pytest.mark.slow), 131_072, pytest.param(262_144, marks=pytest.mark.slow)],
+)
 def test_a_small_file_system(undisturbed, small_disk: Path, project: Path, room: int) -> None:
     for name in (".dartsboard", "runs"):
         shutil.rmtree(name, ignore_errors=True)
