@@ -42,20 +42,24 @@ DIAGNOSTICS = {
 }
 """The diagnostics of `end_values`."""
 
+OF_CELL = (f"count_{SKIP}", f"count_{POOL}", "depth", "parameters")
+"""Those of the cell that a run returns. By its own rule it need not be the argmax cell of its op weights."""
+
 
 def end_values(results: Results) -> pd.DataFrame:
     """Return what each finished search measured last: index variant and seed, columns `DIAGNOSTICS` and the truths.
 
-    `flips` is the sum over the last tenth of the run's epochs, `parameters` is in millions; both, the counts and the
-    depth are of the argmax cell. The truths are those of the cell that the run returns. NaN where nothing was measured.
+    `flips` is the sum over the last tenth of the run's epochs, of the argmax cell. `OF_CELL` and the truths are of the
+    cell that the run returns; `parameters` is in millions. NaN where nothing was measured.
     """
     keys = ["variant", "seed"]
     finished = results.finished[results.finished["kind"] == "search"].set_index(keys)
     epochs = results.epochs[results.epochs["kind"] == "search"].sort_values("epoch", kind="stable")
     grouped = epochs.groupby(keys, sort=False)
     # `last` is the last value of a column that is not NaN.
-    table = grouped[[name for name in DIAGNOSTICS if name != "flips"]].last()
+    table = grouped[[name for name in DIAGNOSTICS if name not in ("flips", *OF_CELL)]].last()
     late = grouped.cumcount(ascending=False) < np.ceil(grouped["epoch"].transform("size") / LAST_SHARE)
     table["flips"] = epochs[late].groupby(keys, sort=False)["flips"].sum(min_count=1)
+    table = table.reindex(finished.index).join(finished[[*OF_CELL, *(column.key for column in results.columns)]])
     table["parameters"] /= 1e6
-    return table[list(DIAGNOSTICS)].reindex(finished.index).join(finished[[column.key for column in results.columns]])
+    return table[[*DIAGNOSTICS, *(column.key for column in results.columns)]]

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.results.folder import TruthColumn
-from harness.space.cell import POOL, SKIP
 from reports import false_rates
-from reports.analysis.end_values import Diagnostic
+from reports.analysis.end_values import OF_CELL, Diagnostic
 from reports.analysis.repairs import BY_CHANCE, with_truth
 from reports.analysis.summary import SIGN_TEST_SEEDS
 from reports.tables.table import DASH, Entry, Table, signed
 
 PARTS = {
     "op-weights": ("op weights", ("skip_mass", "entropy", "margin", "flips")),
-    "cell": ("argmax cell", (f"count_{SKIP}", f"count_{POOL}", "depth", "parameters")),
+    "cell": ("returned cell", OF_CELL),
     "supernet": ("supernet", ("hessian_largest", "discretisation_gap", "layer_alignment", "train_valid_gap")),
 }
 """The tables: file name to what its diagnostics are of, and the diagnostics."""

@@ -30,21 +30,24 @@ def results(tmp_path_factory) -> Results:
     return load_results(folder)
 
 
-def test_end_values_are_the_last_measured_ones_of_finished_searches(results):
+def test_end_values_are_the_last_measured_ones_of_finished_searches_and_of_the_cell_they_return(results):
     epochs = results.epochs.copy()
     own = (epochs["variant"] == "darts") & (epochs["seed"] == 0)
     epochs.loc[own, "hessian_largest"] = [1.0, 2.0, -3.0, *[math.nan] * 9]
     epochs.loc[own, "flips"] = [math.nan, *[1.0] * 9, 2.0, 3.0]
     epochs.loc[own, "layer_alignment"] = math.nan
-    epochs.loc[own, "parameters"] = 2e6
-    values = end_values(dataclasses.replace(results, epochs=epochs.iloc[::-1]))
+    epochs.loc[own, ["parameters", "count_skip_connect"]] = 2e6, 6
+    runs = results.runs.copy()
+    returned = (runs["variant"] == "darts") & (runs["seed"] == 0)
+    runs.loc[returned, ["parameters", "count_skip_connect"]] = 3e6, 4
+    values = end_values(dataclasses.replace(results, epochs=epochs.iloc[::-1], runs=runs))
     assert set(values.index) == {("darts", 0), ("darts", 1), ("darts", 2), ("other", 0), ("other", 1)}
     first = values.loc[("darts", 0)]
     assert first["hessian_largest"] == -3.0
     assert first["flips"] == 5.0  # the last 2 of 12 epochs
     assert math.isnan(first["layer_alignment"])
-    assert first["parameters"] == 2.0
-    assert first["count_skip_connect"] == 6.0
+    assert first["parameters"] == 3.0
+    assert first["count_skip_connect"] == 4.0
     assert first[MAIN] == results.runs.set_index(["variant", "seed"]).loc[("darts", 0), MAIN]
 
 
