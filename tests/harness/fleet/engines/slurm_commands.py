@@ -41,15 +41,21 @@ def node(script: str, job: str) -> None:
     identity = {"SLURM_JOB_ID": number, "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
     if index:
         identity |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": index}
-    while (STATE / "hold").exists():
-        time.sleep(0.05)
+    wait_while_held()
+    (STATE / f"begun-{job}").touch()  # what squeue calls running no later hold stops
     while True:
         subprocess.run(["bash", script], env={**os.environ, **identity})
         again = STATE / f"requeue-{job}"
         if not again.exists():
             break
         again.unlink()
+    wait_while_held()  # for the queue it has not begun again
     (STATE / f"job-{job}").unlink(missing_ok=True)
+
+
+def wait_while_held() -> None:
+    while (STATE / "hold").exists():
+        time.sleep(0.05)
 
 
 def srun(*words: str) -> None:
@@ -70,9 +76,12 @@ def squeue(*words: str) -> None:
     wanted = next(word.partition("=")[2] for word in words if word.startswith("--name="))
     for path in sorted(STATE.glob("job-*")):
         if path.read_text().split()[0] == wanted:
-            waits = STATE / "hold"
-            told = f"PENDING||{waits.read_text()}" if waits.exists() else "RUNNING|node1|None"
-            print(f"{path.name.removeprefix('job-')}|{told}")
+            job = path.name.removeprefix("job-")
+            hold = STATE / "hold"
+            if hold.exists():
+                print(f"{job}|PENDING||{hold.read_text()}")
+            else:
+                print(f"{job}|RUNNING|node1|None" if (STATE / f"begun-{job}").exists() else f"{job}|PENDING||None")
 
 
 def scancel(*jobs: str) -> None:
