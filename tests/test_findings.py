@@ -1,4 +1,4 @@
-"""docs/findings.md says nothing that its board does not: every number stands in a table that its paragraph names."""
+"""The pages of findings say nothing that their board does not: every number stands in a table named beside it."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from reports.publish import report_of
 from tests.conftest import ROOT
 
-PAGE = ROOT / "docs" / "findings.md"
+PAGES = [ROOT / "docs" / "findings.md", ROOT / "docs" / "findings-in-detail.md"]
 BOARD = ROOT / "boards" / "small-cifar-2026"
 NO_NUMBERS = re.compile(r"`[^`]*`|\]\([^)]*\)|CIFAR-\d+|\d+x\d+|bfloat16|(?:small-cifar|baselines)-2026|95 %")
 """What has digits in it and is no number of the board: tables, links, names, and how sure all intervals are."""
@@ -19,9 +19,19 @@ def numbers(text: str) -> list[str]:
     return [number.rstrip(",").replace(",", "") for number in NUMBER.findall(text)]
 
 
+def text() -> str:
+    """Return what the pages say, without commands."""
+    return "\n\n".join(re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL) for page in PAGES)
+
+
 def paragraphs() -> list[str]:
-    text = re.sub(r"```.*?```", "", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return [part for part in re.split(r"\n\s*\n|\n(?=- )", text) if not part.startswith(("#", "!"))]
+    return [part for part in re.split(r"\n\s*\n|\n(?=- )", text()) if not part.startswith(("#", "!", "|"))]
+
+
+def table_rows() -> list[tuple[str, str]]:
+    """Return each row of a table on the pages behind the head that names the report's tables."""
+    found = re.findall(r"(?:^\|.*\n)+", text(), re.MULTILINE)
+    return [(head, row) for head, _, *rows in map(str.splitlines, found) for row in rows]
 
 
 def boards_of(paragraph: str) -> set[str]:
@@ -37,16 +47,29 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: report_of(BOARD.parent / name, folder / name).parent / "tables" for name in names}
 
 
+def tables_named_in(part: str, folder: Path) -> str:
+    """Return the report's tables in `folder` that the part names."""
+    paths = [folder / f"{name}.md" for name in re.findall(r"`([^`]*)`", part)]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
+
+
+def not_shown(part: str, shown: str) -> list[str]:
+    """Return the numbers of the part that are none of those `shown`, rounded as the part writes them."""
+    values = [float(number) for number in numbers(shown)]
+    said = numbers(NO_NUMBERS.sub(" ", part))
+    return [one for one in said if not any(f"{value:.{len(one.partition('.')[2])}f}" == one for value in values)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("paragraph", paragraphs(), ids=lambda text: text[:30])
 def test_every_number_stands_in_a_table_that_is_named_beside_it(paragraph: str, tables: dict[str, Path]) -> None:
-    names = re.findall(r"`([^`]*)`", paragraph)
-    places = [tables[board] / f"{name}.md" for board in boards_of(paragraph) for name in names]
-    named = [path for path in places if path.is_file()]
-    shown = [float(number) for path in named for number in numbers(path.read_text(encoding="utf-8"))]
+    shown = [tables_named_in(paragraph, tables[board]) for board in boards_of(paragraph)]
+    assert not not_shown(paragraph, "\n".join(shown))
 
-    def is_shown(said: str) -> bool:
-        return any(f"{value:.{len(said.partition('.')[2])}f}" == said for value in shown)
 
-    missing = [said for said in numbers(NO_NUMBERS.sub(" ", paragraph)) if not is_shown(said)]
-    assert not missing, f"{missing} stand in none of {[path.stem for path in named]}"
+@pytest.mark.slow
+@pytest.mark.parametrize(("head", "row"), table_rows(), ids=lambda text: text[:30])
+def test_every_number_of_a_row_stands_in_the_rows_of_its_method(head: str, row: str, tables: dict[str, Path]) -> None:
+    method = row.split("|")[1].strip()
+    lines = tables_named_in(head, tables[BOARD.name]).splitlines()
+    assert not not_shown(row, "\n".join(line for line in lines if line.split("|")[1:2] == [f" {method} "]))
