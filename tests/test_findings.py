@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.results.folder import load_results
+from harness.space.cell import SKIP
 from reports.publish import report_of
 from tests.conftest import ROOT
 
@@ -73,3 +75,18 @@ def test_every_number_of_a_row_stands_in_the_rows_of_its_method(head: str, row: 
     method = row.split("|")[1].strip()
     lines = tables_named_in(head, tables[BOARD.name]).splitlines()
     assert not not_shown(row, "\n".join(line for line in lines if line.split("|")[1:2] == [f" {method} "]))
+
+
+def test_the_answers_with_skips_are_counted_right() -> None:
+    finished = load_results(BOARD / "results").finished.query("kind == 'search'")
+    counted = (finished[f"count_{SKIP}"] >= 4).groupby(finished["variant"]).sum()
+    said = {row.split("|")[1].strip(): row.split("|")[-2].strip() for _, row in table_rows()}
+    assert {method: number for method, number in said.items() if number != "–"} == counted.astype(str).to_dict()
+
+
+def test_what_is_said_of_skip_penalty_without_its_handicap_is_so() -> None:
+    alpha = load_results(BOARD / "results").alpha.query("variant == 'skip-penalty' and epoch == epoch.max()")
+    leading = alpha.loc[alpha.groupby(["seed", "edge"])["alpha"].idxmax()]
+    skips = (leading["operation"] == SKIP).groupby(leading["seed"]).sum()
+    assert (skips >= 4).sum() == 9
+    assert "skip-penalty would have collapsed in nine runs" in " ".join(text().split())
