@@ -14,7 +14,7 @@ PAGES = [ROOT / "docs" / "findings.md", ROOT / "docs" / "findings-in-detail.md"]
 BOARD = ROOT / "boards" / "small-cifar-2026"
 NO_NUMBERS = re.compile(r"`[^`]*`|\]\([^)]*\)|CIFAR-\d+|\d+x\d+|bfloat16|(?:small-cifar|baselines)-2026|95 %")
 """What has digits in it and is no number of the board: tables, links, names, and how sure all intervals are."""
-NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+NUMBER = re.compile(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?")
 
 
 def numbers(text: str) -> list[str]:
@@ -56,10 +56,17 @@ def tables_named_in(part: str, folder: Path) -> str:
 
 
 def not_shown(part: str, shown: str) -> list[str]:
-    """Return the numbers of the part that are none of those `shown`, rounded as the part writes them."""
+    """Return the numbers of the part that are none of those `shown`, rounded as the part writes them.
+
+    A number with a sign must have that sign there; one without may have any, for "5.2 fewer" is -5.2.
+    """
     values = [float(number) for number in numbers(shown)]
-    said = numbers(NO_NUMBERS.sub(" ", part))
-    return [one for one in said if not any(f"{value:.{len(one.partition('.')[2])}f}" == one for value in values)]
+
+    def is_shown(said: str) -> bool:
+        form = f"{'+' if said[0] in '+-' else ''}.{len(said.partition('.')[2])}f"
+        return any(format(value if said[0] in "+-" else abs(value), form) == said for value in values)
+
+    return [said for said in numbers(NO_NUMBERS.sub(" ", part)) if not is_shown(said)]
 
 
 @pytest.mark.slow
